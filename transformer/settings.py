@@ -1,0 +1,115 @@
+"""What the environment says: secrets, time-outs, how to log. Command-line options win over it.
+
+It imports nothing of the project but errors, so every room may use it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transformer.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("auto", "text", "json")
+
+
+class Secret:
+    """A text that shows itself only when asked: not in reprs, logs, f-strings or tracebacks."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself. Give it to whoever needs it and keep it in no other variable."""
+        return self._text
+
+    def hide_in(self, text: str) -> str:
+        """`text` with every occurrence of the secret replaced."""
+        return text.replace(self._text, "***") if self._text else text
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one process.
+
+    clickhouse_password: for http(s) destinations whose URL has none; CLICKHOUSE_PASSWORD, or the text of the file that
+        CLICKHOUSE_PASSWORD_FILE names, without its line end.
+    connect_timeout, read_timeout: whole seconds, for http(s) destinations; DYNAMO2CH_CONNECT_TIMEOUT and
+        DYNAMO2CH_READ_TIMEOUT. A server at work sends signs of life, so the second one counts silence, not the length
+        of an insert.
+    log_level, log_format: DYNAMO2CH_LOG_LEVEL, DYNAMO2CH_LOG_FORMAT. `auto` is text on a terminal and JSON elsewhere.
+    """
+
+    clickhouse_password: Secret | None = None
+    connect_timeout: int = 10
+    read_timeout: int = 300
+    log_level: str = "info"
+    log_format: str = "auto"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """The settings that `environ` (default: this process's) asks for.
+
+        Raises UsageError naming the variable whose value cannot be used; secrets are not repeated.
+        """
+        environ = os.environ if environ is None else environ
+        default = cls()
+        return cls(
+            clickhouse_password=_secret(environ, "CLICKHOUSE_PASSWORD"),
+            connect_timeout=_seconds(environ, "DYNAMO2CH_CONNECT_TIMEOUT", default.connect_timeout),
+            read_timeout=_seconds(environ, "DYNAMO2CH_READ_TIMEOUT", default.read_timeout),
+            log_level=_choice(environ, "DYNAMO2CH_LOG_LEVEL", default.log_level, LOG_LEVELS),
+            log_format=_choice(environ, "DYNAMO2CH_LOG_FORMAT", default.log_format, LOG_FORMATS),
+        )
+
+
+def _secret(environ: Mapping[str, str], name: str) -> Secret | None:
+    """The variable `name`, or the text of the file that `name`_FILE names, or None."""
+    if name in environ:
+        return Secret(environ[name])
+    path = environ.get(f"{name}_FILE")
+    if not path:
+        return None
+    try:
+        return Secret(Path(path).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"{name}_FILE names {path}, which cannot be read: {reason}") from None
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name)
+    if not text:
+        return default
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", text):
+        raise UsageError(f"{name}={text} is not a time-out", remedy="Give whole seconds, from 1 to 99999.")
+    return int(text)
+
+
+def _choice(environ: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:
+    text = environ.get(name, "").lower()
+    if not text:
+        return default
+    if text not in choices:
+        raise UsageError(f"{name}={text} is not known", remedy=f"Choose one of {', '.join(choices)}.")
+    return text
