@@ -1,0 +1,87 @@
+"""How a kernel is compiled, and where the machine code is kept.
+
+The folder of the on-disk cache is named after a hash of every source in this package: numba notices a change in the
+file of a cached function, but not in a file whose functions it calls, and would go on serving the old machine code.
+The CPU and the bounds-check switch are part of the name as well, because numba's own key leaves the flags out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numba
+from numba import njit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+_LOG = logging.getLogger(__name__)
+
+
+def _state() -> str:
+    """A name for the exact state of the sources and the compiler switches that shape the machine code."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    switches = [numba.__version__, *(os.environ.get(f"NUMBA_{name}", "") for name in _SWITCHES)]
+    digest.update("\0".join(switches).encode())
+    return digest.hexdigest()[:16]
+
+
+_SWITCHES = ("CPU_NAME", "CPU_FEATURES", "BOUNDSCHECK", "OPT", "DEBUG_INFO")
+
+
+def _cache_root() -> Path:
+    """NUMBA_CACHE_DIR, else the user's cache folder (XDG base directory specification)."""
+    if named := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dynamo2ch" / "kernels"
+
+
+def _prepare_cache() -> bool:
+    """Point numba at the folder for this state; False when no such folder can be written."""
+    folder = _cache_root() / _state()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    if not os.access(folder, os.W_OK):
+        return False
+    if not any(folder.iterdir()) and not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        _LOG.info("compiling the kernels for this machine, once; this takes some 20 seconds")
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+    return True
+
+
+CACHED = _prepare_cache()
+"""False when this process compiles without keeping anything: a slower start, the same results."""
+
+KERNELS: list[Any] = []
+"""Every compiled function of the package, so that `dynamo2ch warm` can report cache hits and misses."""
+
+
+def kernel(*signatures: str, merged: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function for exactly these signatures when its module is imported.
+
+    Explicit signatures turn a drift of types into an import error, and make the set to be warmed finite. The global
+    interpreter lock is released inside. With NUMBA_DISABLE_JIT the plain function is returned.
+
+    Without numba's run-time library (_nrt) nothing can be allocated, and no references to arrays are counted: with it,
+    two thirds of the time of `walk` went into atomic increments and decrements of counters that never mattered.
+
+    merged: for small functions on the hot path. A call passes seven machine words for each array, which can cost more
+    than the function does, so LLVM is told to merge it into its callers.
+    """
+
+    def wrap(function: Callable[..., Any]) -> Any:
+        options: dict[str, Any] = {"cache": CACHED, "nogil": True, "forceinline": merged, "_nrt": False}
+        compiled = njit(list(signatures), **options)(function)
+        KERNELS.append(compiled)
+        return compiled
+
+    return wrap
