@@ -1,0 +1,68 @@
+"""What a snapshot run is asked to do."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from transformer.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from transformer.schema.table import Table
+
+SCHEMA_FOLDER = "schemas"
+REJECTS_FOLDER = ".dynamo2ch/rejects"
+
+
+def default_workers() -> int:
+    """The cores this process may use: a container's share, not the machine's."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux knows
+        return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotRequest:
+    """One full export into one table.
+
+    export: an export folder, its manifest-summary.json, a folder above one export, or a folder of *.json.gz; any
+        fsspec URL.
+    schema: a resolved table, the path of a schema file, or None for schemas/<table>.yaml, where <table> is `table` or
+        else the name in the export's manifest.
+    destination: URL of the destination, or None for the default embedded database.
+    table: name of the destination table, or None for the name in the schema file.
+    workers: threads that read and decode, None for one a core.
+    memory: bytes for data in flight (see `transformer.job.budget`), or None for as much as the workers can use.
+    max_rejects: how many rejected items still count as success. Never stops a load.
+    stop_after_rejects: end early when that many items were rejected, None for never.
+    rejects: URL of the folder for quarantined items, or None for .dynamo2ch/rejects/<export>. A folder named after the
+        run is made in it.
+    dry_run: decode and judge everything, insert nothing; rejects are written only where `rejects` names a place.
+    storage_options: passed to fsspec for the export.
+    """
+
+    export: str
+    schema: Table | str | Path | None = None
+    destination: str | None = None
+    table: str | None = None
+    workers: int | None = None
+    memory: int | None = None
+    max_rejects: int = 0
+    stop_after_rejects: int | None = None
+    rejects: str | None = None
+    dry_run: bool = False
+    storage_options: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for numbers that mean nothing."""
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"{self.workers} workers cannot load anything", remedy="Give --workers 1 or more.")
+        if self.max_rejects < 0:
+            raise UsageError("--max-rejects cannot be negative")
+        if self.stop_after_rejects is not None and self.stop_after_rejects < 1:
+            raise UsageError("--stop-after-rejects must be 1 or more")
