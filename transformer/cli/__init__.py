@@ -1,0 +1,1 @@
+"""Thin commands: parse, call one library function, render the result as text or JSON."""

@@ -1,0 +1,241 @@
+"""The command `dynamo2ch`.
+
+Commands import what they need in their bodies: `--help` and completion must not wait for numba, pyarrow and the like.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from transformer.cli import options
+from transformer.cli.render import show, show_error
+from transformer.errors import Dynamo2chError, ExitCode, SchemaError
+
+_EXIT_CODES = (
+    "Exit codes: 0 done; 1 bug; 2 usage or configuration; 3 input rejected or corrupt; 4 verification mismatch; "
+    "5 state conflict; 75 try again; 130 or 143 interrupted."
+)
+
+app = typer.Typer(
+    name="dynamo2ch",
+    help="Move a DynamoDB table into ClickHouse: exactly, or loudly rejected.",
+    epilog=_EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+schema_app = typer.Typer(help="Schema files: validate them, print their SQL.", no_args_is_help=True)
+app.add_typer(schema_app, name="schema")
+
+
+class _Settings:
+    """What the options before the command say."""
+
+    debug = False
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from transformer import __version__
+
+        typer.echo(f"dynamo2ch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="DYNAMO2CH_DEBUG", help="Show tracebacks, log every insert.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    _Settings.debug = debug
+
+
+@app.command(epilog=_EXIT_CODES)
+def snapshot(
+    export: options.Export,
+    schema: options.Schema = None,
+    to: options.To = None,
+    table: Annotated[
+        str | None, typer.Option("--table", metavar="T", help="Destination table. Default: as in the schema file.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", help="Threads that read and decode. Default: one a core.")
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory",
+            metavar="SIZE",
+            help="Memory for data in flight, such as 512MiB, on top of the program's own. Default: 256MiB a worker.",
+        ),
+    ] = None,
+    max_rejects: Annotated[
+        int,
+        typer.Option(
+            "--max-rejects", metavar="N", help="Rejected items that still count as success. Never stops a load."
+        ),
+    ] = 0,
+    stop_after_rejects: Annotated[
+        int | None, typer.Option("--stop-after-rejects", metavar="N", help="End early once N items are rejected.")
+    ] = None,
+    rejects: Annotated[
+        str | None,
+        typer.Option(
+            "--rejects", metavar="URL", help="Folder for rejected items. Default: .dynamo2ch/rejects/<export>."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read and judge everything, touch no destination.")
+    ] = False,
+    as_json: options.Json = False,
+    storage_option: options.StorageOption = None,
+) -> None:
+    """Load a full export into a ClickHouse table."""
+    from transformer.cli.progress import bars_wanted, observer
+    from transformer.cli.signals import handled
+    from transformer.cli.summary import summarise
+    from transformer.job.budget import parse_size
+    from transformer.job.request import SnapshotRequest
+    from transformer.job.snapshot import run
+    from transformer.job.stop import StopSwitch
+
+    request = SnapshotRequest(
+        export=export,
+        schema=schema,
+        destination=to,
+        table=table,
+        workers=workers,
+        memory=None if memory is None else parse_size(memory),
+        max_rejects=max_rejects,
+        stop_after_rejects=stop_after_rejects,
+        rejects=rejects,
+        dry_run=dry_run,
+        storage_options=options.storage_options(storage_option),
+    )
+    stop = StopSwitch()
+    bars = bars_wanted()
+    with handled(stop, as_log=not bars), observer(bars=bars, debug=_Settings.debug) as observe:
+        result = run(request, observe=observe, stop=stop)
+    if as_json or result.files:
+        show(result.to_dict(), lambda: summarise(result, to=to), as_json=as_json)
+    if result.error is not None:
+        show_error(result.error, debug=_Settings.debug, where=result.error_file)
+    elif result.exit_code == ExitCode.INPUT:
+        show_error(result.too_many_rejects(), debug=False)
+    raise typer.Exit(result.exit_code)
+
+
+@schema_app.command("check")
+def schema_check(file: options.SchemaArgument, as_json: options.Json = False) -> None:
+    """Validate a schema file."""
+    from transformer.decode.defaults import Defaults
+    from transformer.decode.plan import Plan
+    from transformer.schema.ddl import fingerprint
+    from transformer.schema.file import load_schema
+
+    table = load_schema(file)
+    try:
+        Plan(table)
+        Defaults(table)
+    except SchemaError as error:
+        raise SchemaError(f"{file}: {error.message}", remedy=error.remedy) from error
+    record = {
+        "file": str(file),
+        "table": table.name,
+        "key": list(table.key),
+        "columns": len(table.columns),
+        "fingerprint": fingerprint(table),
+    }
+    show(
+        record,
+        lambda: (
+            f"{file}: good. Table {table.name}, key {', '.join(table.key)}, {len(table.columns)} columns, "
+            f"fingerprint {record['fingerprint']}"
+        ),
+        as_json=as_json,
+    )
+
+
+@schema_app.command("ddl")
+def schema_ddl(file: options.SchemaArgument, as_json: options.Json = False) -> None:
+    """Print the CREATE TABLE of a schema file."""
+    from transformer.schema.ddl import create_table
+    from transformer.schema.file import load_schema
+
+    table = load_schema(file)
+    sql = create_table(table)
+    show({"file": str(file), "table": table.name, "sql": sql}, lambda: sql, as_json=as_json)
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement; a FORMAT clause is honoured.")],
+    to: options.To = None,
+) -> None:
+    """Run SQL at a destination and print the result."""
+    from transformer.cli.render import show_bytes
+    from transformer.load.destination import DEFAULT_DESTINATION, open_destination
+
+    with contextlib.closing(open_destination(to or DEFAULT_DESTINATION)) as destination:
+        show_bytes(destination.query(sql))
+
+
+@app.command()
+def synth(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write the export into.")],
+    shape: Annotated[
+        str, typer.Option("--shape", metavar="S", help="users, orders, all-types, wide, single-table or hostile.")
+    ] = "users",
+    items: Annotated[int, typer.Option("--items", metavar="N", help="How many items.")] = 1000,
+    files: Annotated[int, typer.Option("--files", metavar="K", help="How many data files.")] = 4,
+    seed: Annotated[int, typer.Option("--seed", metavar="X", help="The same seed gives the same bytes.")] = 1,
+    ratio: Annotated[
+        float | None, typer.Option("--ratio", metavar="R", help="How well the data compresses, 4 to 15.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Write a full export as AWS writes it, made of seeded random items."""
+    from transformer.synth.export import write_export
+
+    export = write_export(directory, shape=shape, items=items, files=files, seed=seed, ratio=ratio)
+    record = {
+        "export": str(export.path),
+        "shape": export.shape,
+        "table": export.table,
+        "items": export.item_count,
+        "files": len(export.files),
+        "json_bytes": export.json_bytes,
+        "gz_bytes": export.gz_bytes,
+        "ratio": round(export.ratio, 2),
+    }
+    show(
+        record,
+        lambda: (
+            f"{export.path}: {export.item_count:,} items of table {export.table} in {len(export.files)} files, "
+            f"{export.json_bytes:,} bytes of JSON in {export.gz_bytes:,} bytes of gzip (ratio {export.ratio:.1f})\n"
+            f"next: {shlex.join(['dynamo2ch', 'snapshot', str(export.path)])}"
+        ),
+        as_json=as_json,
+    )
+
+
+def main() -> None:
+    """Entry point: run the command and turn every exception into a message and an exit code."""
+    try:
+        app(prog_name="dynamo2ch")
+    except Dynamo2chError as error:
+        show_error(error, debug=_Settings.debug)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        show_error(error, debug=_Settings.debug)
+        sys.exit(ExitCode.BUG)
