@@ -74,6 +74,7 @@ def test_the_shares_never_exceed_the_budget(memory: int, workers: int) -> None:
     assert SMALLEST_BLOCK <= budget.block_bytes <= LARGEST_BLOCK
     assert 1 <= budget.workers <= workers
     assert budget.inserters >= 1
+    assert budget.chunks == budget.workers + budget.inserters
     assert budget.largest_chunk > 0
 
 
@@ -94,7 +95,7 @@ def test_too_little_memory_is_a_usage_error_that_names_the_least() -> None:
 
 
 def test_a_thread_waits_until_its_bytes_are_free() -> None:
-    allowance = Allowance(100)
+    allowance = Allowance(100, holders=9)
     allowance.acquire(60)
     entered = threading.Event()
 
@@ -111,14 +112,33 @@ def test_a_thread_waits_until_its_bytes_are_free() -> None:
 
 
 def test_whoever_is_alone_is_let_in_whatever_it_asks_for() -> None:
-    allowance = Allowance(100)
+    allowance = Allowance(100, holders=9)
     allowance.acquire(10_000)
     allowance.exchange(10_000, 50)
     allowance.acquire(50)
 
 
+def test_no_more_than_so_many_hold_bytes_however_few() -> None:
+    allowance = Allowance(100, holders=2)
+    allowance.acquire(1)
+    allowance.exchange(1, 2)  # the same holder
+    allowance.acquire(1)
+    entered = threading.Event()
+
+    def third() -> None:
+        allowance.acquire(1)
+        entered.set()
+
+    thread = threading.Thread(target=third)
+    thread.start()
+    assert not entered.is_set()
+    allowance.release(2)
+    thread.join(timeout=30)
+    assert entered.is_set()
+
+
 def test_an_abort_wakes_those_who_wait_and_lets_none_in() -> None:
-    allowance = Allowance(1)
+    allowance = Allowance(1, holders=9)
     allowance.acquire(1)
     outcome: list[str] = []
 

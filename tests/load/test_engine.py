@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
@@ -125,6 +126,44 @@ def test_an_unwritable_place_is_a_usage_error(tmp_path: Path) -> None:
     refused = run(OPEN, f"chdb://{tmp_path}/file/db")
     assert refused.returncode == ExitCode.USAGE
     assert "--to" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["R&D", "a b", "50%41", "a=b", "a+b", "o'clock", "ü"])
+def test_the_engine_starts_with_its_configuration_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
+    code = """
+import sys
+from transformer.load.destination import open_destination
+destination = open_destination(sys.argv[1])
+print(destination.query("SELECT name, value FROM system.merge_tree_settings WHERE changed FORMAT CSV").decode())
+print(destination.query("SELECT stats FROM system.jemalloc_stats FORMAT TSVRaw").decode())
+"""
+    finished = run(code, f"chdb://{quote(str(tmp_path / name))}")
+    assert finished.returncode == 0, finished.stderr
+    assert '"min_columns_to_activate_adaptive_write_buffer","1"' in finished.stdout
+    assert 'opt.percpu_arena: "disabled"' in finished.stdout
+    assert any((tmp_path / name).iterdir())  # its files are there, not in a folder with half of the name
+
+
+def test_a_folder_whose_name_the_engine_would_cut_is_refused(tmp_path: Path) -> None:
+    refused = run(OPEN, f"chdb://{tmp_path}/what%3F")
+    assert refused.returncode == ExitCode.USAGE
+    assert "without a ?" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_allocator_that_somebody_else_has_set_stays(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from transformer.load.destination import open_destination
+destination = open_destination(sys.argv[1])
+print(os.environ.get("JE_MALLOC_CONF"))
+print(destination.query("SELECT stats FROM system.jemalloc_stats FORMAT TSVRaw").decode())
+"""
+    finished = run(f"import os\nos.environ['JE_MALLOC_CONF'] = 'narenas:3'\n{code}", f"chdb://{tmp_path}/set")
+    assert finished.stdout.startswith("narenas:3\n"), finished.stderr
+    assert "opt.narenas: 3" in finished.stdout
+    finished = run(code, f"chdb://{tmp_path}/unset")
+    assert finished.stdout.startswith("None\n"), finished.stderr
 
 
 def test_a_second_folder_in_one_process_is_refused(chdb_destination: Destination, tmp_path: Path) -> None:

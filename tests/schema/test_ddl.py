@@ -12,7 +12,7 @@ from decode_tables import types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transformer.schema.ddl import DEDUPLICATION_WINDOW, create_table, differences, fingerprint, same_type
+from transformer.schema.ddl import DEDUPLICATION_WINDOW, count_keys, create_table, differences, fingerprint, same_type
 from transformer.schema.layout import arrow_schema, row_columns
 from transformer.schema.table import Column, Computed, Convert, Table, UnmappedPolicy, VersionFrom
 from transformer.schema.types import JSON, Nullable, Type, parse
@@ -181,6 +181,20 @@ def test_the_newest_version_wins_and_tombstones_hide(engine: Client, unique_name
     for row in ("('x', 1, 0, 0)", "('x', 2, 5, 0)", "('x', 3, 4, 0)", "('y', 1, 0, 0)", "('y', NULL, 1, 1)"):
         engine.command(f"INSERT INTO {unique_name} ({names}) SETTINGS async_insert = 0 VALUES {row}")
     assert engine.query(f"SELECT {names}, b FROM {unique_name} FINAL").result_rows == [("x", 2, 5, 0, 4)]
+
+
+def test_keys_are_counted_once_each_in_little_memory(engine: Client, unique_name: str) -> None:
+    table = table_of(name=unique_name, key=("id", "n"), columns=(KEY, column("n", "Int64")))
+    engine.command(create_table(table))
+    engine.command(f"SYSTEM STOP MERGES {unique_name}")
+    for start in (0, 0, 50_000):  # every key twice, and half of them three times
+        engine.command(
+            f"INSERT INTO {unique_name} (id, n, version, is_deleted) "
+            f"SELECT toString(number % 7), number, 0, number % 2 FROM numbers({start}, 100000)"
+        )
+    assert engine.query(count_keys(table)).result_rows == [(150_000,)]  # tombstones too
+    pipeline = "".join(line for (line,) in engine.query(f"EXPLAIN PIPELINE {count_keys(table)}").result_rows)
+    assert "AggregatingInOrderTransform" in pipeline  # and no hash table of all keys
 
 
 def test_an_insert_that_is_sent_again_is_recognised(engine: Client, unique_name: str) -> None:

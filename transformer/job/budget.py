@@ -114,6 +114,14 @@ class Budget:
         )
 
     @property
+    def chunks(self) -> int:
+        """How many chunks may grow or wait: one for each worker, and one for each inserter to begin with at once.
+
+        More of them would make no load faster, since the inserters are behind when chunks wait at all.
+        """
+        return self.workers + self.inserters
+
+    @property
     def largest_chunk(self) -> int:
         """Arrow bytes of the largest chunk with which the budget is kept: it must fit both shares."""
         return min(self.inserting // INSERT_FACTOR, self.holding)
@@ -124,21 +132,29 @@ class Allowance:
 
     A thread waits until its bytes are free. Whoever finds nobody else holding any is let in whatever it asks for, so a
     chunk larger than the share delays the others and never stops the run.
+
+    total: bytes. holders: how many may hold some at one time, however few.
     """
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, *, holders: int) -> None:
         self._total = total
+        self._places = holders
         self._held = 0
+        self._holders = 0
         self._aborted = False
         self._changed = threading.Condition()
 
     def acquire(self, size: int) -> None:
         """Take `size` bytes, waiting for them. Raises Aborted when the run failed meanwhile."""
         with self._changed:
-            self._changed.wait_for(lambda: self._aborted or self._held == 0 or self._held + size <= self._total)
+            self._changed.wait_for(lambda: self._aborted or self._lets_in(size))
             if self._aborted:
                 raise Aborted
             self._held += size
+            self._holders += 1
+
+    def _lets_in(self, size: int) -> bool:
+        return self._holders == 0 or (self._holders < self._places and self._held + size <= self._total)
 
     def exchange(self, held: int, actual: int) -> None:
         """Hold `actual` bytes in place of `held`, without waiting: the bytes exist already."""
@@ -147,8 +163,11 @@ class Allowance:
             self._changed.notify_all()
 
     def release(self, size: int) -> None:
-        """Give `size` bytes back."""
-        self.exchange(size, 0)
+        """Give back `size` bytes, all that one holder has."""
+        with self._changed:
+            self._held -= size
+            self._holders -= 1
+            self._changed.notify_all()
 
     def abort(self) -> None:
         """Wake every thread that waits, and let none in from now on."""

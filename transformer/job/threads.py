@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from transformer.errors import Dynamo2chError, InternalError
 from transformer.job.budget import INSERT_FACTOR, Aborted, Allowance, ChunkSizes
 from transformer.job.parts import CutChunk, Decoded, Ended, EndOfStream, Failed, FileRead, Inserted, KeyTags
+from transformer.job.resources import trim_heap
 from transformer.job.result import FIRST_REJECTS, RejectedItem
 from transformer.load.chunks import Chunk
 from transformer.source.blocks import check_item_count
@@ -45,8 +46,8 @@ class Shared:
             self.files.put(file)
         self.chunks: queue.SimpleQueue[CutChunk | EndOfStream] = queue.SimpleQueue()
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
-        self.holding = Allowance(parts.budget.holding)
-        self.inserting = Allowance(parts.budget.inserting)
+        self.holding = Allowance(parts.budget.holding, holders=parts.budget.chunks)
+        self.inserting = Allowance(parts.budget.inserting, holders=parts.budget.inserters)
         self.sizes = ChunkSizes()
         self._aborted = threading.Event()
 
@@ -285,6 +286,7 @@ class Inserter:
                 maybe = False
                 self._shared.inserting.release(INSERT_FACTOR * cut.held)
                 del cut  # or its batches would live until the next one comes
+                trim_heap()
         except Aborted:
             pass
         except BaseException as error:  # whatever it is, the run must end and say so

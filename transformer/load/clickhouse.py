@@ -16,7 +16,7 @@ from transformer import log
 from transformer.errors import ConflictError, InternalError, RetryError, UsageError
 from transformer.load.address import DEFAULT_DATABASE, Embedded, Server
 from transformer.load.arrow_stream import arrow_stream
-from transformer.load.engine import claim_engine, release_engine
+from transformer.load.engine import claim_engine, load_library, release_engine
 from transformer.load.faults import Action, translate
 from transformer.load.statement import with_format
 from transformer.schema.ddl import create_table, differences
@@ -90,7 +90,7 @@ def open_server(address: Server, settings: Settings) -> ClickHouse:
 def open_embedded(address: Embedded) -> ClickHouse:
     """A destination in a local folder. Raises UsageError or RetryError, see `open_destination`."""
     try:
-        import chdb  # noqa: F401
+        load_library()
     except ImportError as error:
         raise UsageError(
             "an embedded database needs the package chdb, which is not installed",
@@ -101,7 +101,9 @@ def open_embedded(address: Embedded) -> ClickHouse:
     def connect() -> Client:
         engine.check_process()
         try:
-            client = clickhouse_connect.get_client(interface="chdb", path=str(address.folder))
+            client = clickhouse_connect.get_client(
+                interface="chdb", path=str(address.folder), chdb_options=engine.options
+            )
         except DriverError as error:
             if "Error initializing EmbeddedServer" in str(error):
                 raise RetryError(
