@@ -25,7 +25,7 @@ from transformer.schema.types import parse
 from transformer.source.blocks import open_blocks
 from transformer.source.export import find_export
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(280)
 
 
 class Memory:
