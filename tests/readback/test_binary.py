@@ -73,8 +73,14 @@ def loads(draw: st.DrawFn) -> tuple[Table, bytes]:
     return table, b"\n".join(lines)
 
 
+EXAMPLES = max(15, settings.default.max_examples // 3)
+"""A third of the profile's: each makes a table, and a slow machine must stay far from the time-out."""
+
+
 @given(load=loads())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much])
+@settings(
+    max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much]
+)
 def test_the_engine_stores_what_the_twin_says(load: tuple[Table, bytes], chdb_destination: Destination) -> None:
     table, data = load
     wanted, _ = judge(table, data)
