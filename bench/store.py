@@ -1,4 +1,4 @@
-"""A store that speaks enough of S3 for s3fs to read from it, as slow as S3 is: a round trip, and so much for each request.
+"""A store that speaks enough of S3 for s3fs, and as slow as S3 is: a round trip first, then so much a second.
 
 `python -m bench.store FOLDER` prints the port it took. Buckets are the folders in FOLDER. It lives in a process of its
 own, so that its work is not counted as the reader's; on few cores it still competes with the reader for them.
