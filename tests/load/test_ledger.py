@@ -37,6 +37,7 @@ def engine(chdb_url: str, unique_name: str) -> Iterator[Destination]:
     """A database of its own: the tables of the ledger have fixed names."""
     destination = open_destination(f"{chdb_url}?database=ledger_{unique_name}")
     yield destination
+    destination.query(f"DROP DATABASE ledger_{unique_name}")
     destination.close()
 
 
