@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from transformer.cli import options
+from transformer.cli import infer, options
 from transformer.cli.render import show, show_error
 from transformer.errors import Dynamo2chError, ExitCode, SchemaError
 
@@ -30,8 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-schema_app = typer.Typer(help="Schema files: validate them, print their SQL.", no_args_is_help=True)
+schema_app = typer.Typer(help="Schema files: propose, validate them, print their SQL.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
+infer.register(schema_app)
 
 
 class _Settings:

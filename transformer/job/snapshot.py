@@ -28,7 +28,7 @@ from transformer.schema.table import Table, VersionFrom
 from transformer.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from transformer.job.events import Observer
     from transformer.job.parts import DecoderFactory
@@ -125,7 +125,7 @@ def _load(
     export = find_export(request.export, request.storage_options)
     result.export = export.shown
     result.warnings.extend(export.warnings)
-    table = resolve_table(request, export)
+    table = resolve_table(request, export, warn=result.warnings.append)
     result.table = table.name
     decode, slack, revision = _decoding(decoder)
     slack = max(slack, LEAST_SLACK)
@@ -348,30 +348,42 @@ def _check_keys(result: SnapshotResult, table: Table, destination: Destination) 
         )
 
 
-def resolve_table(request: SnapshotRequest, export: Export) -> Table:
+def resolve_table(request: SnapshotRequest, export: Export, *, warn: Callable[[str], object] = lambda _: None) -> Table:
     """The destination table: the one given, or read from the schema file given or found, under the name asked for.
 
-    Raises UsageError when there is no schema file, SchemaError when it is wrong.
+    Where there is no schema file, one is made from the items of the export and kept. warn: takes sentences for the
+    user: that a file was made, and that its key is not proven.
+
+    Raises SchemaError when the schema file is wrong, UsageError when there is none and none can be made.
     """
+    if request.table is not None:
+        from transformer.schema.resolve import table_name_faults
+
+        for what, remedy in table_name_faults(request.table):
+            raise UsageError(f"--table: {what}", remedy=remedy)
     schema = request.schema
     if isinstance(schema, Table):
         table = schema
     else:
-        path = _schema_file(request, export) if schema is None else Path(schema)
+        from transformer.job.infer import ensure_schema_file, key_warning
         from transformer.schema.file import load_schema
+
+        path = Path(schema) if schema is not None else _schema_file(request, export)
+        if schema is None and ensure_schema_file(path, export, request.storage_options, table=request.table):
+            warn(
+                f"there was no schema file, so {path} was made from all items; look at it, and keep it for later loads"
+            )
+        if (unproven := key_warning(path)) is not None:
+            warn(unproven)
 
         table = load_schema(path)
     if request.table is None:
         return table
-    from transformer.schema.resolve import table_name_faults
-
-    for what, remedy in table_name_faults(request.table):
-        raise UsageError(f"--table: {what}", remedy=remedy)
     return replace(table, name=request.table)
 
 
 def _schema_file(request: SnapshotRequest, export: Export) -> Path:
-    """schemas/<table>.yaml for the table asked for or named in the manifest. Raises UsageError when it is not there."""
+    """schemas/<table>.yaml for the table asked for or named in the manifest. Raises UsageError where that is none."""
     name = request.table or export.table_name
     if name is None:
         raise UsageError(
@@ -380,10 +392,10 @@ def _schema_file(request: SnapshotRequest, export: Export) -> Path:
         )
     path = Path(SCHEMA_FOLDER) / f"{name}.yaml"
     # A name from a manifest or a command line must not lead out of the folder.
-    if path.parent != Path(SCHEMA_FOLDER) or not path.is_file():
+    if path.parent != Path(SCHEMA_FOLDER) or name.startswith(".") or "\0" in name:
         raise UsageError(
-            f"there is no schema file {path} for table {name}",
-            remedy="Write one (README, `The schema file`), or name another with --schema FILE.",
+            f"the name of table {name!r} cannot be that of a schema file",
+            remedy="Name a schema file with --schema FILE.",
         )
     return path
 

@@ -1,0 +1,260 @@
+"""A schema for an export, from all of its items: profile, key, proposal, file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from transformer.errors import InternalError, SourceError, UsageError
+from transformer.schema.names import table_name
+from transformer.schema.profile import Profile
+from transformer.schema.proposal_file import render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from transformer.schema.propose import Proposal
+    from transformer.schema.table import Table
+    from transformer.source.export import DataFile, Export
+
+_BLOCK_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """A proposed schema.
+
+    text: of the schema file. table: what it says. profile: what it was made from. key: the key attributes; proven:
+    whether the data proves that they are the whole key; key_evidence: why.
+    """
+
+    text: str
+    table: Table
+    profile: Profile
+    proposal: Proposal
+    key: tuple[str, ...]
+    proven: bool
+    key_evidence: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record of `--json`."""
+        return {
+            "table": self.table.name,
+            "items": self.profile.items,
+            "invalid": self.profile.invalid,
+            "key": list(self.key),
+            "key_proven": self.proven,
+            "key_evidence": self.key_evidence,
+            "columns": [
+                {
+                    "name": column.name,
+                    "path": list(column.path),
+                    "type": column.type.sql,
+                    "convert": None if column.convert is None else column.convert.value,
+                    "evidence": column.evidence,
+                }
+                for column in self.proposal.columns
+            ],
+            "notes": list(self.proposal.notes),
+            "profile": self.profile.to_dict(),
+        }
+
+
+def infer(
+    export: Export,
+    *,
+    key: Sequence[str] = (),
+    table: str | None = None,
+    tight: bool = False,
+    sample: int | None = None,
+    storage_options: Mapping[str, object] | None = None,
+) -> Inferred:
+    """Propose a schema for an export from every one of its items, or from the first `sample` of them.
+
+    key: the key attributes, where the caller knows them; else they are taken from the order of attributes (full
+    exports write the key first) and from what repeats. table: name of the destination table, by default the export's.
+    tight: number types without head-room.
+
+    Raises UsageError when the key is not what the items have or cannot be told, SourceError when there is no item or
+    the export cannot be read.
+    """
+    from transformer.schema.file import parse_schema
+    from transformer.schema.propose import propose
+
+    options = dict(storage_options or {})
+    profile = _profile(export.files, options, sample)
+    if not profile.items:
+        raise SourceError(
+            f"{export.shown} holds no item, so there is nothing to make a schema from",
+            remedy="Write a schema file by hand (README, `The schema file`).",
+        )
+    chosen, proven, evidence = _key(export, profile, tuple(key), options, sampled=sample is not None)
+    proposal = propose(profile, chosen, tight=tight, sampled=sample is not None)
+    name = table or table_name(export.table_name or "items")
+    text = render(
+        name, chosen, proposal, heading=_heading(export, profile, sample, tight=tight), key_evidence=evidence,
+        proven=proven,
+    )  # fmt: skip
+    resolved = parse_schema(text, "the proposed schema").table
+    return Inferred(text, resolved, profile, proposal, chosen, proven, evidence)
+
+
+def ensure_schema_file(
+    path: Path, export: Export, storage_options: Mapping[str, object], *, table: str | None = None
+) -> bool:
+    """Make a schema file for an export unless there is one; returns whether it was made. Raises as `infer` does."""
+    if path.is_file():
+        return False
+    write(infer(export, table=table, storage_options=storage_options).text, path)
+    return True
+
+
+def key_warning(path: Path) -> str | None:
+    """A sentence for the user if a schema file says that its key is not proven."""
+    from transformer.schema.proposal_file import key_is_unproven
+
+    try:
+        unproven = key_is_unproven(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None  # reading the schema itself says what is wrong with the file
+    if not unproven:
+        return None
+    return f"{path}: the key is not proven; compare it with the table's, then remove the remark"
+
+
+def write(text: str, path: Path) -> None:
+    """Write a schema file whole or not at all, over nothing that is there. Raises UsageError."""
+    if path.exists():
+        raise UsageError(f"{path} is there already", remedy="Name another file with -o, or remove this one.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"the schema file {path} cannot be written: {error.strerror or error}",
+            remedy="Name another place with `dynamo2ch schema infer EXPORT -o FILE`.",
+        ) from error
+
+
+def _profile(files: Sequence[DataFile], options: dict[str, object], sample: int | None) -> Profile:
+    from transformer.decode.profile_reference import add_line
+
+    profile = Profile()
+    for number, file in enumerate(files):
+        left = None if sample is None else (sample * (number + 1)) // len(files) - (sample * number) // len(files)
+        for line in _lines(file, options):
+            if left == 0:
+                break
+            before = profile.items
+            add_line(profile, line)
+            if left is not None:
+                left -= profile.items - before
+    return profile
+
+
+def _lines(file: DataFile, options: dict[str, object]) -> Iterator[bytes]:
+    """The lines of a file, without their line feeds."""
+    from transformer.source.blocks import open_blocks
+
+    with open_blocks(file, block_bytes=_BLOCK_BYTES, slack=0, storage_options=options) as blocks:
+        for block in blocks:
+            data = block.buffer[: block.size].tobytes()
+            yield from data.removesuffix(b"\n").split(b"\n")
+            blocks.recycle(block)
+
+
+def _heading(export: Export, profile: Profile, sample: int | None, *, tight: bool) -> list[str]:
+    what = f"{profile.items:,} items of {export.shown}"
+    lines = [f"Proposed from every one of the {what}."]
+    if sample is not None:
+        lines = [
+            f"SAMPLE: proposed from the first {what} only. Rare attributes and",
+            "larger values may be missing here; their items go into _unmapped or are rejected.",
+        ]
+    lines.append(
+        "Numbers have the narrowest type that holds all that was seen, without head-room (--tight)."
+        if tight
+        else "Number types are one step wider than needed, since live data goes on growing (--tight leaves that out)."
+    )
+    if profile.invalid:
+        lines.append(f"{profile.invalid:,} lines are no items: a load rejects them, whatever the schema.")
+    return lines
+
+
+def _is_key_attribute(profile: Profile, name: str) -> bool:
+    """Whether every item has the attribute, always as the same one of S, N and B."""
+    values = profile.attributes.get(name)
+    if values is None or len(values.tags) != 1:
+        return False
+    return next(iter(values.tags)) in ("S", "N", "B") and values.count == profile.items
+
+
+def _key(
+    export: Export, profile: Profile, given: tuple[str, ...], options: dict[str, object], *, sampled: bool
+) -> tuple[tuple[str, ...], bool, str]:
+    """The key, whether it is proven, and the evidence."""
+    from transformer.job.key_proof import key_facts
+
+    if given:
+        for name in given:
+            if not _is_key_attribute(profile, name):
+                seen = profile.attributes.get(name)
+                found = (
+                    "none has it" if seen is None else ", ".join(f"{t} in {n:,}" for t, n in sorted(seen.tags.items()))
+                )
+                raise UsageError(
+                    f"--key: {name!r} is not the same scalar (S, N or B) in each of {profile.items:,} items: {found}",
+                    remedy="Name the partition key, and after a comma the sort key, as DynamoDB has them.",
+                )
+        (facts,) = key_facts(export.files, [given], storage_options=options)
+        if not facts.unique:
+            raise UsageError(
+                f"--key: several items have the key {facts.example!r}",
+                remedy="Name the table's whole key: partition key, and after a comma the sort key.",
+            )
+        return given, True, f"as given with --key; present and unique in {facts.items:,} items"
+    firsts = {first for first, _ in profile.orders}
+    seconds = {second for _, second in profile.orders}
+    first = firsts.pop() if len(firsts) == 1 and not profile.orders_left_out else ""
+    if not first or not _is_key_attribute(profile, first):
+        raise UsageError(
+            f"the key of {export.shown} cannot be told from its items: they do not all begin with the same scalar",
+            remedy="Say what it is with --key PARTITION_KEY or --key PARTITION_KEY,SORT_KEY.",
+        )
+    second = seconds.pop() if len(seconds) == 1 else ""
+    if second and not _is_key_attribute(profile, second):
+        second = ""
+    candidates = [(first,), (first, second)] if second else [(first,)]
+    facts_list = key_facts(export.files, candidates, storage_options=options)
+    for facts in facts_list:
+        if not sampled and facts.items != profile.items:
+            raise InternalError(f"{profile.items} items were profiled, {facts.items} have the key")
+    alone = facts_list[0]
+    if alone.unique and second:
+        return (
+            (first,),
+            False,
+            (
+                f"{first} is present and unique in {alone.items:,} items, but {second} always follows it and may be "
+                "the sort key; settle it with --key"
+            ),
+        )
+    if alone.unique:
+        return (first,), not sampled, f"{first} comes first, present and unique in {alone.items:,} items"
+    if second and facts_list[1].unique:
+        return (
+            (first, second),
+            not sampled,
+            (
+                f"{first} and {second} come first, present in {alone.items:,} items; {first} alone repeats, together "
+                "they are unique"
+            ),
+        )
+    raise UsageError(
+        f"the key of {export.shown} cannot be told from its items: several begin with {facts_list[-1].example!r}",
+        remedy="Say what it is with --key PARTITION_KEY or --key PARTITION_KEY,SORT_KEY.",
+    )
