@@ -15,7 +15,7 @@ NOT_PROVEN = "# not proven"
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _YAML_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none"})
-_MARKED = re.compile(rf"^\s*key:.*{NOT_PROVEN}", re.MULTILINE)
+_MARKED = re.compile(rf'^key: \[(?:[^\]"\n]|"(?:[^"\\\n]|\\.)*")*\]\s*{NOT_PROVEN}', re.MULTILINE)
 
 
 def key_is_unproven(text: str) -> bool:
