@@ -1,4 +1,4 @@
-"""`schema infer`: a schema file from the items of an export."""
+"""`schema infer` and `schema diff`: a schema file from the items of an export, and how two of them differ."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from transformer.cli import options
 from transformer.cli.render import show
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from transformer.job.infer import Inferred
+    from transformer.schema.drift import Change
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the group of schema commands."""
+    """Add the commands to the group of schema commands."""
     app.command("infer")(schema_infer)
+    app.command("diff")(schema_diff)
 
 
 def schema_infer(
@@ -66,3 +70,48 @@ def _text(inferred: Inferred, output: Path | None, export: str) -> str:
         f"from {inferred.profile.items:,} items\n"
         f"next: {shlex.join(['dynamo2ch', 'snapshot', export, '--schema', str(output)])}"
     )
+
+
+def schema_diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="Schema file of the table as it is.", show_default=False)],
+    new: Annotated[
+        str, typer.Argument(metavar="NEW", help="Schema file (.yaml), or a full export.", show_default=False)
+    ],
+    as_json: options.Json = False,
+    storage_option: options.StorageOption = None,
+) -> None:
+    """Show what differs between two schemas, or a schema and an export, with the ALTERs and what a stream notices."""
+    from transformer.job.infer import infer
+    from transformer.schema.drift import drift
+    from transformer.schema.file import load_schema
+    from transformer.source.export import find_export
+
+    before = load_schema(old)
+    if new.endswith((".yaml", ".yml")):
+        after = load_schema(new)
+    else:
+        storage = options.storage_options(storage_option)
+        key = [column.path[0] for column in before.key_columns]
+        after = infer(find_export(new, storage), key=key, table=before.name, storage_options=storage).table
+    changes = drift(before, after)
+    record = {"old": str(old), "new": new, "changes": [change.to_dict() for change in changes]}
+    show(record, lambda: _changes(changes), as_json=as_json)
+
+
+def _changes(changes: Sequence[Change]) -> str:
+    """Statements that can be run, everything else as SQL comments."""
+    if not changes:
+        return "-- no differences"
+    lines = []
+    for change in changes:
+        lines.append(f"-- {change.kind}: {_one_line(change.what)}")
+        if change.stream:
+            lines.append(f"--   a live ClickPipe {_one_line(change.stream)}")
+        if change.sql:
+            lines.append(f"{change.sql};")
+    return "\n".join(lines)
+
+
+def _one_line(text: str) -> str:
+    """`text` without line ends: names from outside must not end a comment."""
+    return " ".join(text.split())
