@@ -85,11 +85,12 @@ def run(
         result.error = error
     result.seconds = time.perf_counter() - begin
     result.peak_rss_bytes = peak_rss_bytes()
-    observe(_ended(result))
+    observe(ended(result))
     return result
 
 
-def _ended(result: SnapshotResult) -> events.RunEnded:
+def ended(result: SnapshotResult) -> events.RunEnded:
+    """The last event of a run."""
     return events.RunEnded(
         job=result.job,
         status=result.status.value,
@@ -127,7 +128,7 @@ def _load(
     result.warnings.extend(export.warnings)
     table = resolve_table(request, export)
     result.table = table.name
-    decode, slack, revision = _decoding(decoder)
+    decode, slack, revision = decoding(decoder)
     slack = max(slack, LEAST_SLACK)
     files = list(export.files) if request.shard is None else request.shard.of(export.files)
     result.items_in_manifest = _items(files)
@@ -192,7 +193,7 @@ def _load(
             )
         )
         account = Pipeline(parts, observe).run()
-        _conclude(result, account, stop)
+        conclude(result, account, stop)
         _add_skipped(result, taken, files)
         if result.status in (Status.COMPLETE, Status.COMPLETE_WITH_REJECTS) and not taken.complete:
             # Hours of work are behind this, and the destination may be gone for a minute just now.
@@ -288,7 +289,7 @@ def _add_skipped(result: SnapshotResult, taken: TakenUp, files: Sequence[DataFil
         result.status = Status.COMPLETE_WITH_REJECTS
 
 
-def _decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]:
+def decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]:
     """What makes decoders, the bytes that a buffer needs behind its data for them, and the revision of their rows."""
     if decoder is not None:
         return decoder, 0, 0
@@ -297,8 +298,8 @@ def _decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]
     return Decoder, SLACK, REVISION
 
 
-def _conclude(result: SnapshotResult, account: Account, stop: StopSwitch) -> None:
-    """Enter what the pipeline did, and how it ended."""
+def conclude(result: SnapshotResult, account: Account, stop: StopSwitch) -> None:
+    """Enter in `result` what the pipeline did, and how it ended."""
     result.files = list(account.files.values())
     result.rejects_by_code = dict(account.rejects_by_code)
     result.first_rejects = account.first_rejects
