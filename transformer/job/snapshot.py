@@ -121,6 +121,7 @@ def _load(
     from transformer.source.blocks import LEAST_SLACK, BufferPool, open_blocks
     from transformer.source.export import find_export
     from transformer.source.faults import public_url
+    from transformer.source.streams import input_bytes
 
     result.export = public_url(request.export)
     export = find_export(request.export, request.storage_options)
@@ -134,7 +135,7 @@ def _load(
     result.items_in_manifest = _items(files)
     workers = min(request.workers or default_workers(), max(1, len(files)))
     memory = request.memory or workers * MEMORY_PER_WORKER
-    budget = Budget.plan(memory, workers=workers)
+    budget = Budget.plan(memory, workers=workers, input_bytes=input_bytes(export.url))
     url = NULL_DESTINATION if request.dry_run else request.destination or DEFAULT_DESTINATION
     pool = BufferPool(budget.block_bytes + slack, keep=budget.workers)
     retry_seconds = (
