@@ -117,7 +117,7 @@ def _load(
     # The heavy libraries come with these, and none of them is needed to build a request or to read a result.
     from transformer.decode.keys import KeyHasher
     from transformer.load.chunks import ChunkLimits, token
-    from transformer.load.destination import DEFAULT_DESTINATION, open_destination
+    from transformer.load.destination import DEFAULT_DESTINATION, open_destination, open_ledger
     from transformer.source.blocks import LEAST_SLACK, BufferPool, open_blocks
     from transformer.source.export import find_export
     from transformer.source.faults import public_url
@@ -147,7 +147,7 @@ def _load(
     with contextlib.closing(open_destination(url)) as destination:
         result.destination = destination.url
         destination.ensure_table(table)
-        ledger = open_ledger(request.ledger, destination, table, dry_run=request.dry_run)
+        ledger = NoLedger() if request.dry_run else open_ledger(request.ledger, destination, table)
         taken = take_up(
             ledger, wanted, restart=request.restart, stored_rows=lambda: int(destination.query(stored_rows(table)))
         )
@@ -215,6 +215,7 @@ def _wanted(request: SnapshotRequest, export: Export, table: Table, job: str, re
     """The job that this run would start if there were none."""
     from transformer.load.chunks import ChunkLimits
     from transformer.schema.ddl import fingerprint
+    from transformer.source.faults import public_url
 
     limits = ChunkLimits.for_table(table)
     return Job(
@@ -235,23 +236,10 @@ def _wanted(request: SnapshotRequest, export: Export, table: Table, job: str, re
         revision=revision,
         chunk_items=min(limits.items, request.chunk_items or limits.items),
         chunk_bytes=limits.bytes,
-        rejects=_rejects_folder(request, export, job),
+        # Where it is, not how to get in: the ledger is read by many.
+        rejects=public_url(_rejects_folder(request, export, job)),
         started_at=moment(datetime.now(UTC)),
     )
-
-
-def open_ledger(url: str | None, destination: Destination, table: Table, *, dry_run: bool = False) -> Ledger:
-    """The ledger of a run: the folder that was asked for, else the one that the destination keeps.
-
-    Raises UsageError when `url` cannot be a ledger.
-    """
-    if dry_run:
-        return NoLedger()
-    if url is None:
-        return destination.ledger(table)
-    from transformer.load.ledger_folder import FolderLedger
-
-    return FolderLedger(url)
 
 
 def stored_rows(table: Table) -> str:
