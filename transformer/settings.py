@@ -64,9 +64,9 @@ class Settings:
     clickhouse_password: Secret | None = None
     connect_timeout: int = 10
     read_timeout: int = 300
-    retry_seconds: int = 600
     log_level: str = "info"
     log_format: str = "auto"
+    retry_seconds: int = 600
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
