@@ -21,6 +21,7 @@ from transformer.job.resources import peak_rss_bytes
 from transformer.job.result import FileOutcome, FileState, SnapshotResult, Status, summary
 from transformer.job.resume import TakenUp, take_up
 from transformer.job.stop import StopSwitch
+from transformer.load.destination import open_ledger as open_ledger
 from transformer.load.ledger import Job, JobEvent, JobKind, NoLedger, moment
 from transformer.load.retry import Retrier
 from transformer.schema import lookup
@@ -117,7 +118,7 @@ def _load(
     # The heavy libraries come with these, and none of them is needed to build a request or to read a result.
     from transformer.decode.keys import KeyHasher
     from transformer.load.chunks import ChunkLimits, token
-    from transformer.load.destination import DEFAULT_DESTINATION, open_destination, open_ledger
+    from transformer.load.destination import DEFAULT_DESTINATION, open_destination
     from transformer.source.blocks import LEAST_SLACK, BufferPool, open_blocks
     from transformer.source.export import find_export
     from transformer.source.faults import public_url
