@@ -67,6 +67,53 @@ Ledger = Annotated[
     ),
 ]
 
+CaCert = Annotated[
+    str | None,
+    typer.Option("--ca-cert", metavar="FILE", help="Authority (PEM) of an https destination, if not a public one."),
+]
+ClientCert = Annotated[
+    str | None,
+    typer.Option("--client-cert", metavar="FILE", help="Certificate (PEM) to show to an https destination."),
+]
+ClientKey = Annotated[
+    str | None,
+    typer.Option("--client-key", metavar="FILE", help="Key (PEM) of --client-cert, if it stands in another file."),
+]
+AskPassword = Annotated[
+    bool, typer.Option("--ask-password", help="Ask for the destination's password, instead of CLICKHOUSE_PASSWORD.")
+]
+
+
+def give_to_settings(
+    ca_cert: str | None, client_cert: str | None, client_key: str | None, *, ask_password: bool
+) -> None:
+    """Let `Settings.from_environment` know what the options before the command say about a server.
+
+    Raises UsageError when a password is to be asked for where nobody can answer.
+    """
+    from transformer import settings
+
+    files = {"DYNAMO2CH_CA_CERT": ca_cert, "DYNAMO2CH_CLIENT_CERT": client_cert, "DYNAMO2CH_CLIENT_KEY": client_key}
+    for name, file in files.items():
+        if file is not None:
+            settings.give(name, file)
+    if ask_password:
+        settings.give("CLICKHOUSE_PASSWORD", _asked())
+
+
+def _asked() -> str:
+    import getpass
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)  # it would show what is typed
+            return getpass.getpass("ClickHouse password: ")
+    except (getpass.GetPassWarning, EOFError, OSError):
+        raise UsageError(
+            "--ask-password needs a terminal", remedy="Elsewhere set CLICKHOUSE_PASSWORD or CLICKHOUSE_PASSWORD_FILE."
+        ) from None
+
 
 def shard(given: str | None) -> shards.Shard | None:
     """The part that `--shard` names, else the part of this child of an AWS Batch array job, else None."""
