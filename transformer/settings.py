@@ -5,12 +5,14 @@ It imports nothing of the project but errors, so every room may use it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import ChainMap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from transformer.errors import UsageError
 
@@ -21,6 +23,26 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "text", "json")
 
 
+_SHORTEST = 4  # characters of a secret that is looked for; a shorter one would blank half of every message
+_STORE_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_CREDENTIALS = re.compile(r"\b(Basic|Bearer) [A-Za-z0-9+/=._~-]{4,}")
+_secrets: set[str] = set()
+
+
+def hide(text: str) -> str:
+    """`text` without any secret that this process knows, however it is written.
+
+    What is printed or logged passes through here last. Nothing of ours puts a secret there, but a server may repeat
+    what it was sent, and the traceback of a library what it was called with.
+    """
+    for secret in _secrets.union(os.environ.get(name, "") for name in _STORE_SECRETS):
+        if len(secret) < _SHORTEST:
+            continue
+        for form in {secret, quote(secret, safe=""), quote(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]}:
+            text = text.replace(form, "***")
+    return _CREDENTIALS.sub(r"\1 ***", text)
+
+
 class Secret:
     """A text that shows itself only when asked: not in reprs, logs, f-strings or tracebacks."""
 
@@ -28,14 +50,12 @@ class Secret:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        if len(text) >= _SHORTEST:
+            _secrets.add(text)
 
     def reveal(self) -> str:
         """The text itself. Give it to whoever needs it and keep it in no other variable."""
         return self._text
-
-    def hide_in(self, text: str) -> str:
-        """`text` with every occurrence of the secret replaced."""
-        return text.replace(self._text, "***") if self._text else text
 
     def __repr__(self) -> str:
         return "Secret('***')"

@@ -63,6 +63,7 @@ def _root(
     ask_password: options.AskPassword = False,
 ) -> None:
     _Settings.debug = debug
+    options.warn_of_passwords(sys.argv)
     options.give_to_settings(ca_cert, client_cert, client_key, ask_password=ask_password)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,6 +85,16 @@ AskPassword = Annotated[
 ]
 
 
+def warn_of_passwords(arguments: list[str]) -> None:
+    """Say on stderr when a URL holds a password: the list of processes shows it to every user of this machine."""
+    if any(re.search(r"://[^/@]*:[^/@]+@", argument) for argument in arguments):
+        typer.echo(
+            "warning: a URL of the command line holds a password, and other users of this machine can see it there; "
+            "use CLICKHOUSE_PASSWORD, CLICKHOUSE_PASSWORD_FILE or --ask-password",
+            err=True,
+        )
+
+
 def give_to_settings(
     ca_cert: str | None, client_cert: str | None, client_key: str | None, *, ask_password: bool
 ) -> None:
@@ -135,8 +146,9 @@ def storage_options(given: list[str] | None) -> dict[str, object]:
         name, equals, value = text.partition("=")
         steps = name.split(".")
         if not equals or not all(steps):
+            # It is not repeated: without a name, all of it may be the secret.
             raise UsageError(
-                f"--storage-option {name!r} is not of the form name=value",
+                "a --storage-option is not of the form name=value",
                 remedy="Write it as in --storage-option endpoint_url=http://host:9000.",
             )
         parsed: object
