@@ -44,10 +44,14 @@ def take_up(ledger: Ledger, wanted: Job, *, restart: bool, stored_rows: Callable
     """The job for `wanted`: the one that is there already, or a new one.
 
     wanted: what a new job would be. restart: give up the one that is there. stored_rows: counts the rows in the table.
+    May be called again with the same `wanted` after a RetryError, which may have hidden a success.
     Raises ConflictError when the ledger says that going on would mix what does not belong together.
     """
     jobs = ledger.jobs(wanted.table)
     before = living(wanted, jobs)
+    if before is not None and before.job == wanted.job:
+        # Started by this very run, in a try that was cut short.
+        return TakenUp(before, {}, Totals(), resumed=False)
     if before is not None and restart:
         for child in replays_of(before, jobs):
             ledger.note(child, JobEvent.ABANDONED)
@@ -56,10 +60,11 @@ def take_up(ledger: Ledger, wanted: Job, *, restart: bool, stored_rows: Callable
     if before is None:
         _check_others(ledger, wanted, jobs, stored_rows)
         job = ledger.start(wanted)
+        if job.job == wanted.job:
+            return TakenUp(job, {}, Totals(), resumed=False)
     else:
         job = before
-    if job.job != wanted.job:
-        check_same_rows(job, wanted)
+    check_same_rows(job, wanted)
     done = ledger.files(job.job)
     if before is not None and Totals.of(done.values()).rows and not stored_rows():
         raise ConflictError(
@@ -70,7 +75,7 @@ def take_up(ledger: Ledger, wanted: Job, *, restart: bool, stored_rows: Callable
     replayed = Totals.of(file for child in replays_of(job, jobs) for file in ledger.files(child.job).values())
     if before is not None and job.state is JobState.STARTED:
         job = ledger.note(job, JobEvent.RESUMED)
-    return TakenUp(job, done, replayed, resumed=job.job != wanted.job)
+    return TakenUp(job, done, replayed, resumed=True)
 
 
 def check_same_rows(job: Job, wanted: Job) -> None:

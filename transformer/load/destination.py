@@ -72,6 +72,18 @@ def open_destination(url: str = DEFAULT_DESTINATION, settings: Settings | None =
             return open_server(address, settings)
 
 
+def open_ledger(url: str | None, destination: Destination, table: Table) -> Ledger:
+    """The ledger in the folder `url`, or where that is None, the one that `destination` keeps beside `table`.
+
+    Raises UsageError when `url` cannot be a ledger.
+    """
+    if url is None:
+        return destination.ledger(table)
+    from transformer.load.ledger_folder import FolderLedger
+
+    return FolderLedger(url)
+
+
 class NullDestination:
     """Counts rows and forgets them: for measuring and for dry runs."""
 
