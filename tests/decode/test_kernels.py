@@ -11,6 +11,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 
+import numba
 import numpy as np
 import pytest
 from decode_strategies import double_texts, number_texts
@@ -37,6 +38,7 @@ from transformer.decode.kernels.primitives import PADDING
 pytestmark = pytest.mark.kernel
 
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+BOUNDS = os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")
 EXACT = Context(prec=5000, Emax=999_999, Emin=-999_999)
 
 
@@ -58,6 +60,14 @@ if COMPILED:
     @kernel("uint64(uint8[::1], int64)")
     def machine_string_marks32(buf, at):
         return primitives.string_marks32(buf, at)
+
+    @kernel("uint64(uint8[::1], int64)")
+    def machine_string_marks64(buf, at):
+        return primitives.string_marks64(buf, at)
+
+    @kernel("boolean(uint8[::1], int64, uint64[::1], uint64[::1], int64)")
+    def machine_differs32(buf, at, words, masks, index):
+        return primitives.differs32(buf, at, words, masks, index)
 
     @kernel("uint64(uint8[::1], int64)")
     def machine_newlines64(buf, at):
@@ -110,6 +120,7 @@ if COMPILED:
     SCANS = [
         (machine_load64, primitives.load64),
         (machine_string_marks32, primitives.string_marks32),
+        (machine_string_marks64, primitives.string_marks64),
         (machine_newlines64, primitives.newlines64),
         (machine_controls64, primitives.controls64),
         (machine_high64, primitives.high64),
@@ -138,6 +149,28 @@ if COMPILED:
                 buffer = np.full(140, 0x41, np.uint8)
                 buffer[5 + lane] = byte
                 assert machine(buffer, 5) == definition(buffer, 5)
+
+    @given(st.integers(0, 31), st.integers(0, 255), st.integers(0, 255), st.integers(0, 9))
+    def test_masked_compares_see_every_byte(lane, change, mask, at):
+        buffer = np.arange(50, dtype=np.uint8)
+        words = np.zeros(5, np.uint64)
+        words.view(np.uint8)[8:] = buffer[at : at + 32]
+        masks = np.full(5, 2**64 - 1, np.uint64)
+        masks.view(np.uint8)[8 + lane] = mask
+        buffer[at + lane] ^= change
+        differs = machine_differs32(buffer, at, words, masks, 1)
+        assert differs == primitives.differs32(buffer, at, words, masks, 1) == (change & mask != 0)
+
+    def test_kernels_do_not_let_indices_count_from_the_end():
+        """The switch of `compiler` works with this version of numba, and is off again afterwards."""
+
+        def last(array, at):
+            return array[at]
+
+        part = np.array([7, 8, 9], np.uint8)[1:]
+        if not BOUNDS:
+            assert kernel("uint8(uint8[::1], int64)")(last)(part, -1) == 7
+        assert numba.njit("uint8(uint8[::1], int64)")(last)(part, -1) == 9
 
     @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
     def test_word_arithmetic_does_what_its_definitions_say(a, b):

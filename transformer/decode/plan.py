@@ -218,7 +218,7 @@ class Plan:
                 token = quoted + (b":" if bare else b':{"')
                 entries.append((len(fields), quoted))
                 fields.append([word_count, len(token), target.number, int(bare)])
-                size = -(-len(token) // 8)
+                size = 4 * -(-len(token) // 32)
                 words.append(np.frombuffer(token.ljust(8 * size, b"\0"), np.uint64))
                 masks.append(np.frombuffer((b"\xff" * len(token)).ljust(8 * size, b"\0"), np.uint64))
                 word_count += size

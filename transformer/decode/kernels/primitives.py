@@ -158,6 +158,55 @@ def _string_marks32_compiled(buf, at):
     return None
 
 
+def string_marks64(buf, at):
+    """Bit i is set when buf[at + i] is a quote or a backslash."""
+    return np.uint64(sum(1 << i for i in range(64) if buf[at + i] == 0x22 or buf[at + i] == 0x5C))
+
+
+@intrinsic
+def _string_marks64(typingctx, buf, at):
+    def codegen(context, builder, signature, args):
+        block = _load(context, builder, signature.args[0], args[0], args[1], ir.VectorType(_BYTE, 64))
+        quote = builder.icmp_unsigned("==", block, _splat(0x22, 64))
+        slash = builder.icmp_unsigned("==", block, _splat(0x5C, 64))
+        return builder.bitcast(builder.or_(quote, slash), _WORD)
+
+    return types.uint64(buf, types.int64), codegen
+
+
+@overload(string_marks64)
+def _string_marks64_compiled(buf, at):
+    if _bytes_array(buf):
+        return lambda buf, at: _string_marks64(buf, at)
+    return None
+
+
+def differs32(buf, at, words, masks, index):
+    """Whether the 32 bytes from `at` differ from four uint64 of `words` from `index` in a bit set in `masks`."""
+    return any((load64(buf, at + 8 * i) ^ words[index + i]) & masks[index + i] for i in range(4))
+
+
+@intrinsic
+def _differs32(typingctx, buf, at, words, masks, index):
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(_WORD, 4)
+        text = _load(context, builder, signature.args[0], args[0], args[1], kind)
+        word = _load(context, builder, signature.args[2], args[2], args[4], kind)
+        mask = _load(context, builder, signature.args[3], args[3], args[4], kind)
+        wrong = builder.and_(builder.xor(text, word), mask)
+        wide = builder.bitcast(wrong, ir.IntType(256))
+        return builder.icmp_unsigned("!=", wide, ir.Constant(ir.IntType(256), 0))
+
+    return types.boolean(buf, types.int64, words, masks, types.int64), codegen
+
+
+@overload(differs32)
+def _differs32_compiled(buf, at, words, masks, index):
+    if _bytes_array(buf):
+        return lambda buf, at, words, masks, index: _differs32(buf, at, words, masks, index)
+    return None
+
+
 def newlines64(buf, at):
     """Bit i is set when buf[at + i] is a line feed."""
     return np.uint64(sum(1 << i for i in range(64) if buf[at + i] == 0x0A))
