@@ -256,6 +256,62 @@ def _high64_compiled(buf, at):
     return (lambda buf, at: _high64(buf, at)) if _bytes_array(buf) else None
 
 
+def equal64(buf, at, byte):
+    """Bit i is set when buf[at + i] == byte."""
+    return np.uint64(sum(1 << i for i in range(64) if buf[at + i] == byte))
+
+
+def above64(buf, at, byte):
+    """Bit i is set when buf[at + i] > byte."""
+    return np.uint64(sum(1 << i for i in range(64) if buf[at + i] > byte))
+
+
+def _mask64_of(operator):
+    """As `_mask64`, with a byte that is not known beforehand."""
+
+    @intrinsic
+    def compare(typingctx, buf, at, byte):
+        def codegen(context, builder, signature, args):
+            kind = ir.VectorType(_BYTE, 64)
+            block = _load(context, builder, signature.args[0], args[0], args[1], kind)
+            first = builder.insert_element(ir.Constant(kind, ir.Undefined), args[2], ir.IntType(32)(0))
+            lanes = ir.Constant(ir.VectorType(ir.IntType(32), 64), [0] * 64)
+            splat = builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), lanes)
+            return builder.bitcast(builder.icmp_unsigned(operator, block, splat), _WORD)
+
+        return types.uint64(buf, types.int64, types.uint8), codegen
+
+    return compare
+
+
+_equal64, _above64 = _mask64_of("=="), _mask64_of(">")
+
+
+@overload(equal64)
+def _equal64_compiled(buf, at, byte):
+    return (lambda buf, at, byte: _equal64(buf, at, byte)) if _bytes_array(buf) else None
+
+
+@overload(above64)
+def _above64_compiled(buf, at, byte):
+    return (lambda buf, at, byte: _above64(buf, at, byte)) if _bytes_array(buf) else None
+
+
+def ones(word):
+    """How many bits of a uint64 are set, as int64."""
+    return np.int64(int(word).bit_count())
+
+
+@intrinsic
+def _ones(typingctx, word):
+    return types.int64(types.uint64), lambda _c, builder, _s, args: builder.ctpop(args[0])
+
+
+@overload(ones)
+def _ones_compiled(word):
+    return (lambda word: _ones(word)) if word == types.uint64 else None
+
+
 def utf8_faults64(buf, at):
     """Bit i is set when buf[at + i] cannot follow the three bytes before it in UTF-8. Needs at >= 3.
 
@@ -343,6 +399,21 @@ def _trailing_zeros_compiled(word):
 @overload(leading_zeros)
 def _leading_zeros_compiled(word):
     return (lambda word: _leading_zeros(word)) if word == types.uint64 else None
+
+
+def most_significant_first(word):
+    """A uint64 with its bytes in the opposite order."""
+    return np.uint64(int.from_bytes(int(word).to_bytes(8, "little"), "big"))
+
+
+@intrinsic
+def _most_significant_first(typingctx, word):
+    return types.uint64(types.uint64), lambda _c, builder, _s, args: builder.bswap(args[0])
+
+
+@overload(most_significant_first)
+def _most_significant_first_compiled(word):
+    return (lambda word: _most_significant_first(word)) if word == types.uint64 else None
 
 
 def multiply(a, b):

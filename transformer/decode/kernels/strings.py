@@ -137,14 +137,18 @@ def escape_point(buf, at):
     return byte
 
 
-@kernel("int64(uint8[::1], int64, int64, uint8[::1], int64)")
+@kernel("int64(uint8[::1], int64, int64, uint8[::1], int64)", merged=True)
 def copy_run(buf, at, end, out, to):
-    """Copy buf[at:end] to out[to:]; returns the position behind it. Writes up to 31 bytes more, reads as many."""
+    """Copy buf[at:end] to out[to:]; returns the position behind it. Writes up to 32 bytes more, reads as many.
+
+    The first 32 bytes are copied whatever the length is: most texts are shorter, and there is nothing to guess.
+    """
     stop = to + end - at
-    while to < stop:
-        copy32(out, to, buf, at)
+    copy32(out, to, buf, at)
+    while to + 32 < stop:
         to += 32
         at += 32
+        copy32(out, to, buf, at)
     return stop
 
 
