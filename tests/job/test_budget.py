@@ -23,6 +23,7 @@ from transformer.job.budget import (
     format_size,
     parse_size,
 )
+from transformer.source.streams import INPUT_BYTES, RANGES_AHEAD, SMALLEST_RANGE
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,9 @@ def test_sizes_are_shown_in_binary_units(size: int, text: str) -> None:
 def test_the_shares_never_exceed_the_budget(memory: int, workers: int) -> None:
     budget = Budget.plan(memory, workers=workers)
     blocks = 2 * budget.workers * budget.block_bytes
-    assert blocks + budget.holding + budget.inserting <= memory
+    inputs = budget.workers * budget.input_bytes
+    assert blocks + inputs + budget.holding + budget.inserting <= memory
+    assert SMALLEST_RANGE * (RANGES_AHEAD + 1) <= budget.input_bytes <= INPUT_BYTES
     assert blocks <= memory // 4
     assert SMALLEST_BLOCK <= budget.block_bytes <= LARGEST_BLOCK
     assert 1 <= budget.workers <= workers

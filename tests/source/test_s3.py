@@ -12,6 +12,7 @@ import fsspec
 import numpy as np
 import pytest
 import s3fs
+from botocore.exceptions import HTTPClientError
 
 from transformer.errors import RetryError, SourceError, UsageError
 from transformer.source import streams
@@ -90,13 +91,13 @@ def test_a_file_of_many_ranges(s3, monkeypatch):
 def test_at_most_a_few_ranges_are_held(s3, monkeypatch):
     monkeypatch.setattr(streams, "RANGE_BYTES", 1000)
     asked = []
-    ask = s3fs.S3FileSystem._cat_file
+    ask = streams._RangeStream._fetch
 
-    async def counted(self, path, **limits):
-        asked.append(limits["start"])
-        return await ask(self, path, **limits)
+    async def counted(self, begin, end):
+        asked.append(begin)
+        return await ask(self, begin, end)
 
-    monkeypatch.setattr(s3fs.S3FileSystem, "_cat_file", counted)
+    monkeypatch.setattr(streams._RangeStream, "_fetch", counted)
     bucket = s3.bucket({"x.json": b"12345678\n" * 5000})
     file = find_export(f"s3://{bucket}", s3.options).files[0]
     with open_blocks(file, block_bytes=900, slack=64, storage_options=s3.options) as reader:
@@ -119,15 +120,48 @@ def test_a_bare_object_that_is_overwritten_while_it_is_read(s3, monkeypatch, cha
             list(reader)
 
 
+def test_a_file_is_never_put_together_from_two(moto_s3, monkeypatch):
+    """Every range is pinned to the ETag of the object that was opened. (rclone's server has no conditional GET.)"""
+    monkeypatch.setattr(streams, "RANGE_BYTES", 1000)
+    bucket = moto_s3.bucket({"x.json": b"x\n" * 50_000})
+    file = find_export(f"s3://{bucket}", moto_s3.options).files[0]
+    with open_blocks(file, block_bytes=900, slack=64, storage_options=moto_s3.options) as reader:
+        next(reader)
+        moto_s3.client.put_object(Bucket=bucket, Key="x.json", Body=b"y\n" * 50_000)
+        seen = set()
+        with pytest.raises(SourceError, match="changed while it was read"):
+            seen.update(block.buffer[: block.size].tobytes() for block in reader)
+        assert all(b"y" not in text for text in seen)
+
+
+def test_a_range_that_fails_is_asked_for_again(s3, monkeypatch):
+    monkeypatch.setattr(streams, "RANGE_BYTES", 1000)
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 3)
+    bucket = s3.bucket({"x.json": b"x\n" * 5000})
+    file = find_export(f"s3://{bucket}", s3.options).files[0]
+    ask = s3fs.S3FileSystem._call_s3
+    failed = []
+
+    async def unreliable(self, method, *args, **kwargs):
+        if method == "get_object" and kwargs["Range"] not in failed and len(failed) < 3:
+            failed.append(kwargs["Range"])
+            raise HTTPClientError(error="the connection was reset")
+        return await ask(self, method, *args, **kwargs)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", unreliable)
+    assert read(file, s3.options) == b"x\n" * 5000
+    assert len(failed) == 3
+
+
 def test_a_server_that_ignores_ranges(moto_s3, monkeypatch):
     monkeypatch.setattr(streams, "RANGE_BYTES", 1000)
     bucket = moto_s3.bucket({"x.json": b"x\n" * 5000})
     file = find_export(f"s3://{bucket}", moto_s3.options).files[0]
 
-    async def whole(self, path, **limits):
+    async def whole(self, begin, end):
         return b"x\n" * 5000
 
-    monkeypatch.setattr(s3fs.S3FileSystem, "_cat_file", whole)
+    monkeypatch.setattr(streams._RangeStream, "_fetch", whole)
     with pytest.raises(RetryError, match="a range of 1,000 bytes came back with 10,000"):
         read(file, moto_s3.options)
 
@@ -328,14 +362,14 @@ class TestTrouble:
         monkeypatch.setattr(streams, "RANGE_BYTES", 1000)
         bucket = moto_s3.bucket({"x.json": b"x\n" * 5000})
         file = find_export(f"s3://{bucket}", moto_s3.options).files[0]
-        cat = s3fs.S3FileSystem._cat_file
+        fetch = streams._RangeStream._fetch
 
-        async def broken(self, path, **limits):
-            if limits["start"] >= 4000:
+        async def broken(self, begin, end):
+            if begin >= 4000:
                 raise ConnectionResetError(104, "Connection reset by peer")
-            return await cat(self, path, **limits)
+            return await fetch(self, begin, end)
 
-        monkeypatch.setattr(s3fs.S3FileSystem, "_cat_file", broken)
+        monkeypatch.setattr(streams._RangeStream, "_fetch", broken)
         with pytest.raises(RetryError, match="Connection reset"):
             read(file, moto_s3.options)
 
@@ -343,22 +377,22 @@ class TestTrouble:
         monkeypatch.setattr(streams, "RANGE_BYTES", 1000)
         bucket = moto_s3.bucket({"x.json": b"x\n" * 5000})
         file = find_export(f"s3://{bucket}", moto_s3.options).files[0]
-        cat = s3fs.S3FileSystem._cat_file
+        fetch = streams._RangeStream._fetch
         ended = []
 
-        async def endless(self, path, **limits):
-            if limits["start"] == 0:
-                return await cat(self, path, **limits)
+        async def endless(self, begin, end):
+            if begin == 0:
+                return await fetch(self, begin, end)
             try:
                 await asyncio.Event().wait()
             finally:
-                ended.append(limits["start"])
+                ended.append(begin)
 
-        monkeypatch.setattr(s3fs.S3FileSystem, "_cat_file", endless)
+        monkeypatch.setattr(streams._RangeStream, "_fetch", endless)
         with open_blocks(file, block_bytes=900, slack=64, storage_options=moto_s3.options) as reader:
             next(reader)
         fsspec.asyn.sync(fsspec.asyn.get_loop(), asyncio.sleep, 0)  # one turn of the loop, so that cancelling is done
-        assert sorted(ended) == [1000, 2000][: len(ended)]
+        assert sorted(ended) == [1000, 2000, 3000, 4000][: len(ended)]
         assert ended
 
 

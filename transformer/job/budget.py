@@ -24,6 +24,7 @@ import threading
 from dataclasses import dataclass
 
 from transformer.errors import UsageError
+from transformer.source.streams import INPUT_BYTES
 
 MIB = 1 << 20
 MEMORY_PER_WORKER = 256 * MIB
@@ -81,6 +82,7 @@ class Budget:
     block_bytes: size of the blocks that a reader hands out.
     holding: what chunks may take while they grow and while they wait for an inserter.
     inserting: what all inserts under way may take, each charged INSERT_FACTOR times its chunk.
+    input_bytes: what each reader may hold of a stored file before it is inflated (ranges of an object in flight).
     """
 
     workers: int
@@ -88,6 +90,7 @@ class Budget:
     block_bytes: int
     holding: int
     inserting: int
+    input_bytes: int = INPUT_BYTES
 
     @classmethod
     def plan(cls, memory: int, *, workers: int) -> Budget:
@@ -103,12 +106,14 @@ class Budget:
         block_bytes = max(SMALLEST_BLOCK, min(LARGEST_BLOCK, memory // (16 * workers)))
         # More workers than the smallest blocks allow for would spend the budget on blocks alone.
         workers = max(1, min(workers, memory // (8 * _BLOCKS_PER_WORKER * block_bytes)))
-        rest = memory - workers * _BLOCKS_PER_WORKER * block_bytes
+        input_bytes = min(INPUT_BYTES, memory // (12 * workers))
+        rest = memory - workers * (_BLOCKS_PER_WORKER * block_bytes + input_bytes)
         inserting = rest * 2 // 3
         return cls(
             workers=workers,
             inserters=max(1, workers // 2),
             block_bytes=block_bytes,
+            input_bytes=input_bytes,
             holding=rest - inserting,
             inserting=inserting,
         )

@@ -143,6 +143,7 @@ def _load(
                 slack=slack,
                 storage_options=request.storage_options,
                 pool=pool,
+                input_bytes=budget.input_bytes,
             ),
             destination=destination,
             token=lambda name, first, last: token(result.job, name, first, last, schema_fingerprint, revision),

@@ -301,6 +301,8 @@ def _tell_service(code: str, message: Callable[[str], str]) -> Dynamo2chError:
         return UsageError(message("permission denied"), remedy=_PERMISSIONS)
     if code in _MISSING_CODES:
         return SourceError(message("not found"), remedy="Check bucket and key, and that the copy is complete.")
+    if code in ("PreconditionFailed", "412"):
+        return SourceError(message("it was changed while it was read"), remedy="Run again when it is complete.")
     if code == "InvalidObjectState":
         return SourceError(message("the object cannot be read now"), remedy=_RESTORE)
     if code == "InvalidBucketName":
