@@ -77,7 +77,7 @@ def _prepare_cache() -> Path | None:
 
 
 CACHE = _prepare_cache()
-"""Where machine code is kept. None: this process keeps nothing of what it compiles; a slower start, the same results."""
+"""Where machine code is kept. None: nothing is kept of what this process compiles; a slower start, the same results."""
 
 
 def processor() -> str:
