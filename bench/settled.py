@@ -133,6 +133,16 @@ class Ours(_Variant):
         self._drop()
         return _timed(lambda: _snapshot(self._input, self._destination.url), self._settle)
 
+    def final(self) -> dict[str, float]:
+        """Seconds of a query with FINAL over the table, as it is after `load`, and of the same without."""
+        name = quote_identifier(self._table.name)
+        found = {}
+        for how in ("", " FINAL"):
+            begin = perf_counter()
+            self._client.raw_query(f"SELECT count(), uniq({quote_identifier(self._table.key[0])}) FROM {name}{how}")
+            found["final_s" if how else "plain_s"] = round(perf_counter() - begin, 4)
+        return found
+
 
 class Null:
     """A snapshot run that throws its rows away."""
