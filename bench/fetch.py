@@ -1,129 +1,61 @@
-"""How much of the speed of a local file is left when it comes from S3?
+"""Does a file in S3 load as fast as one on a disk? One worker, `null:`, from both, in turns.
 
-A store on the loopback interface answers like one that is 30 ms away and gives each connection 90 MB/s. What is timed,
-by the clock, is a data file from there to record batches, against the same file on disk: the ranges in flight must hide
-the distance.
+The store is `bench.store`: 30 ms to the first byte, 90 MB/s for each request. What stands between the two is how many
+ranges are in flight, and what s3fs and its event loop take of the reader's time.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from bench import rounds
 from bench.inputs import Input
-from bench.stages import BLOCK_BYTES, Chunker
-from transformer.decode.decoder import SLACK, Decoder
-from transformer.source.blocks import open_blocks
-from transformer.source.export import DataFile
-
-LATENCY = 0.030
-BYTES_PER_SECOND = 90_000_000
-_PIECE = 128 << 10
-_RANGE = re.compile(r"bytes=([0-9]+)-([0-9]+)")
+from bench.rounds import Case
+from bench.stages import as_arguments
+from bench.store import LATENCY, RATE, Store
+from bench.worker import Worker
+from transformer.job.request import SnapshotRequest
+from transformer.job.result import Status
+from transformer.job.snapshot import run
 
 
-class _Store(ThreadingHTTPServer):
-    """Objects by key, with the distance of a store in the same region."""
+class Loader:
+    """Loads one input into `null:`."""
 
-    daemon_threads = True
-    request_queue_size = 64
+    def __init__(self, source: dict[str, Any]) -> None:
+        self._input = Input(**source)
 
-    def __init__(self, objects: dict[str, bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.objects = objects
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A reader that hangs up is no trouble here."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Store
-
-    def do_HEAD(self) -> None:
-        self._answer(body=False)
-
-    def do_GET(self) -> None:
-        self._answer(body=True)
-
-    def _answer(self, *, body: bool) -> None:
-        time.sleep(LATENCY)
-        data = self.server.objects.get(self.path.lstrip("/").partition("?")[0])
-        if data is None:
-            self.send_response(404)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        status, begin, end = 200, 0, len(data)
-        if found := _RANGE.fullmatch(self.headers.get("Range", "")):
-            status, begin, end = 206, int(found[1]), min(int(found[2]) + 1, len(data))
-        self.send_response(status)
-        self.send_header("Content-Length", str(end - begin))
-        self.send_header("ETag", f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"')
-        self.send_header("Last-Modified", "Tue, 01 Dec 2026 00:00:00 GMT")
-        self.send_header("Accept-Ranges", "bytes")
-        if status == 206:
-            self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{len(data)}")
-        self.end_headers()
-        due = time.perf_counter()
-        for at in range(begin, end if body else begin, _PIECE):
-            piece = data[at : min(at + _PIECE, end)]
-            self.wfile.write(piece)
-            due += len(piece) / BYTES_PER_SECOND
-            time.sleep(max(0.0, due - time.perf_counter()))
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name it has in the base class
-        """Nobody reads it."""
+    def load(self, url: str, options: dict[str, Any]) -> dict[str, float]:
+        """From this copy of it. Raises the error that the run ended with."""
+        request = SnapshotRequest(
+            export=url, schema=self._input.table, destination="null:", workers=1, storage_options=options
+        )
+        result = run(request)
+        result.raise_for_status()
+        if result.status is not Status.COMPLETE or result.items_read != self._input.items:
+            raise RuntimeError(f"{result.items_read} of {self._input.items} items, {result.status}")
+        return {"seconds": result.seconds}
 
 
-class Store:
-    """A worker's object: the store, in a process of its own."""
-
-    def open(self, source: dict[str, Any]) -> str:
-        """Serve the data files of an input; returns the address."""
-        objects = {f"bucket/{path.name}": path.read_bytes() for path in Input(**source).paths}
-        self._server = _Store(objects)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-
-class Reader:
-    """A worker's object: one reader of one input, near and far."""
-
-    def load(self, source: dict[str, Any], address: str) -> None:
-        """Take this input in hand."""
-        taken = Input(**source)
-        self._table = taken.table
-        self._decoder = Decoder(self._table, version=0)
-        self._near = [self._file(str(path), path) for path in taken.paths]
-        self._far = [self._file(f"s3://bucket/{path.name}", path) for path in taken.paths]
-        self._options = {"anon": True, "endpoint_url": address, "client_kwargs": {"region_name": "us-east-1"}}
-
-    @staticmethod
-    def _file(url: str, path: Path) -> DataFile:
-        digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).digest()
-        return DataFile(url, path.name, None, base64.b64encode(digest).decode(), None)
-
-    def near(self) -> int:
-        """From disk to record batches; returns the rows."""
-        return self._read(self._near, {})
-
-    def far(self) -> int:
-        """From the store to record batches; returns the rows."""
-        return self._read(self._far, self._options)
-
-    def _read(self, files: list[DataFile], options: dict[str, Any]) -> int:
-        chunker = Chunker(self._table, self._decoder)
-        for file in files:
-            with open_blocks(file, block_bytes=BLOCK_BYTES, slack=SLACK, storage_options=options) as reader:
-                for block in reader:
-                    for _ in chunker.block(block):
-                        pass
-                    reader.recycle(block)
-        return chunker.rows
+def measure(source: Input, count: int) -> dict[str, Any]:
+    """Wall seconds from both, medians of `count` rounds, and the speed from S3 in units of that from the disk."""
+    folder = Path(source.folder)
+    root = folder.parents[1]  # above AWSDynamoDB/<export>
+    with Store(root.parent) as store, Worker("bench.fetch:Loader", {"source": as_arguments(source)}) as worker:
+        cases = {
+            "local": Case(worker, "load", {"url": str(folder), "options": {}}),
+            "s3": Case(
+                worker, "load", {"url": f"s3://{root.name}/{folder.relative_to(root)}", "options": store.options}
+            ),
+        }
+        timed = rounds.interleave(cases, count, lambda _: None)
+    seconds = {name: rounds.middle(timed[name], "seconds") for name in cases}
+    return {
+        "fetch_local_s": round(seconds["local"], 4),
+        "fetch_s3_s": round(seconds["s3"], 4),
+        "fetch_ratio": round(seconds["local"] / seconds["s3"], 3),
+        "fetch_gz_mb_s": round(source.gz_bytes / 1e6 / seconds["s3"], 1),
+        "fetch_latency_s": LATENCY,
+        "fetch_rate": RATE,
+    }

@@ -34,6 +34,8 @@ def judge(shapes: dict[str, dict[str, Any]], cores: int) -> list[dict[str, Any]]
             found += _one_core(where, rates, kernel_gate=number == 0)
         if "settled_cpu_s" in figures:
             found += _settled(shape, figures, cores)
+        if "fetch_ratio" in figures:
+            found.append(_at_least(shape, "from S3 / from a disk", figures["fetch_ratio"], 0.8, 0.95))
     return [asdict(one) for one in found]
 
 
@@ -49,8 +51,6 @@ def judge_rest(shapes: dict[str, dict[str, Any]], beside: dict[str, Any], cores:
     if shuffled and "orders" in shapes:
         ratio = shuffled / shapes["orders"]["kernel_mb_s"]
         found.append(_at_least("orders", "kernel, attributes shuffled / in order", ratio, 0.75, 0.75))
-    if (ratio_ := figure("fetch", "ratio")) is not None:
-        found.append(_at_least("orders", "gz to Arrow from S3 at 30 ms / local file", ratio_, 0.8, 0.95))
     if (ratio_ := figure("memory", "growth")) is not None:
         found.append(_at_most("orders", "peak memory at 10 x input / at 1 x", ratio_, 1.1, 1.1))
     if (ratio_ := figure("start", "help_ratio")) is not None:

@@ -67,7 +67,7 @@ def text(record: dict[str, Any]) -> str:
         for name, one in record["cliffs"].items():
             told = f"{one['kernel_mb_s']:,.0f}" if "kernel_mb_s" in one else one["error"]
             lines.append(f"{name:<22}{told:>8}")
-    for part in ("fetch", "start", "memory", "scaling"):
+    for part in ("start", "memory", "scaling"):
         if part in record:
             lines += ["", f"{part}: " + ", ".join(f"{name} {value}" for name, value in record[part].items())]
     lines += ["", f"{'ratio':<70}{'found':>8}{'gate':>9}{'target':>9}"]

@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from bench import checks, cliffs, fetch, gates, inputs, machine, more_peers, rounds, runs, settled
@@ -37,7 +36,7 @@ class Plan:
     rounds, repeat: rounds of everything; calls of our own short stages in each.
     boto3_bytes: how much JSON is given to boto3.
     settled_items: how many `orders` are loaded to a settled table; 0 leaves that out.
-    cliff_bytes: JSON of each cliff; 0 leaves them out. whole_runs: rounds of start, scaling, memory and fetch; 0: none.
+    cliff_bytes: JSON of each cliff; 0 leaves them out. whole_runs: rounds of start, memory and scaling; 0: none.
     cache: where inputs are kept. core: to which one-core work is pinned, or None.
     """
 
@@ -75,6 +74,9 @@ def run(plan: Plan) -> Figures:
                     shapes[shape][f"ratio_{ratio}"] = figures
     if plan.settled_items:
         shapes["orders"].update(to_settled(plan))
+        _tell(f"{plan.settled_items:,} orders from S3")
+        source = inputs.ensure("orders", plan.settled_items, plan.ratios[0], files=2, cache=plan.cache)
+        shapes["orders"].update(fetch.measure(source, plan.rounds))
     beside = beside_the_shapes(plan)
     record = {
         "name": plan.name,
@@ -155,12 +157,11 @@ def further_peers(plan: Plan, source: Input, ours: Worker) -> Figures:
 
 
 def beside_the_shapes(plan: Plan) -> Figures:
-    """What is asked of the decoder, the store and the command as a whole; a question that fails says why."""
+    """What is asked of the decoder and of the command as a whole; a question that fails says why."""
     found: Figures = {}
     if plan.cliff_bytes:
         found["cliffs"] = {name: _answered(_cliff, plan, name) for name in cliffs.CLIFFS}
     if plan.whole_runs:
-        found["fetch"] = _answered(_fetch, plan)
         found["start"] = _answered(runs.start, plan.whole_runs)
         orders = min(plan.items["orders"], 40_000)
         small, large = (inputs.ensure("orders", orders * times, 4, cache=plan.cache) for times in (1, 10))
@@ -188,25 +189,6 @@ def _cliff(plan: Plan, name: str) -> Figures:
         "gzip_ratio": round(source.gzip_ratio, 2),
         "item_bytes": size // source.items,
         "kernel_mb_s": round(size / 1e6 / rounds.cpu(timed[name]), 1),
-    }
-
-
-def _fetch(plan: Plan) -> Figures:
-    source = inputs.ensure("orders", 10 * min(plan.items["orders"], 20_000), 4, cache=plan.cache)
-    taken = as_arguments(source)
-    with Worker("bench.fetch:Store") as store, Worker("bench.fetch:Reader") as reader:
-        address = store.call("open", source=taken).value
-        reader.call("load", source=taken, address=address)
-        cases = {name: Case(reader, name, {}) for name in ("near", "far")}
-        timed = rounds.interleave(cases, plan.whole_runs, lambda _: None)
-    near, far = (median(one.wall for one in timed[name]) for name in ("near", "far"))
-    return {
-        "gz_bytes": source.gz_bytes,
-        "latency_ms": round(1000 * fetch.LATENCY),
-        "connection_mb_s": fetch.BYTES_PER_SECOND // 1_000_000,
-        "near_s": round(near, 3),
-        "far_s": round(far, 3),
-        "ratio": round(near / far, 3),
     }
 
 

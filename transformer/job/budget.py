@@ -24,7 +24,6 @@ import threading
 from dataclasses import dataclass
 
 from transformer.errors import UsageError
-from transformer.source.streams import INPUT_BYTES
 
 MIB = 1 << 20
 MEMORY_PER_WORKER = 256 * MIB
@@ -82,7 +81,6 @@ class Budget:
     block_bytes: size of the blocks that a reader hands out.
     holding: what chunks may take while they grow and while they wait for an inserter.
     inserting: what all inserts under way may take, each charged INSERT_FACTOR times its chunk.
-    input_bytes: what each reader may hold of a stored file before it is inflated (ranges of an object in flight).
     """
 
     workers: int
@@ -90,11 +88,12 @@ class Budget:
     block_bytes: int
     holding: int
     inserting: int
-    input_bytes: int = INPUT_BYTES
 
     @classmethod
-    def plan(cls, memory: int, *, workers: int) -> Budget:
+    def plan(cls, memory: int, *, workers: int, input_bytes: int = 0) -> Budget:
         """Share `memory` among at most `workers` workers.
+
+        input_bytes: stored bytes that each reader holds besides its blocks.
 
         Raises UsageError when memory is less than LEAST_MEMORY: blocks and the smallest chunks would not fit.
         """
@@ -105,15 +104,14 @@ class Budget:
             )
         block_bytes = max(SMALLEST_BLOCK, min(LARGEST_BLOCK, memory // (16 * workers)))
         # More workers than the smallest blocks allow for would spend the budget on blocks alone.
-        workers = max(1, min(workers, memory // (8 * _BLOCKS_PER_WORKER * block_bytes)))
-        input_bytes = min(INPUT_BYTES, memory // (12 * workers))
-        rest = memory - workers * (_BLOCKS_PER_WORKER * block_bytes + input_bytes)
+        reader_bytes = _BLOCKS_PER_WORKER * block_bytes + input_bytes
+        workers = max(1, min(workers, memory // (8 * _BLOCKS_PER_WORKER * block_bytes), memory // (4 * reader_bytes)))
+        rest = memory - workers * reader_bytes
         inserting = rest * 2 // 3
         return cls(
             workers=workers,
             inserters=max(1, workers // 2),
             block_bytes=block_bytes,
-            input_bytes=input_bytes,
             holding=rest - inserting,
             inserting=inserting,
         )
@@ -173,6 +171,11 @@ class Allowance:
             self._held -= size
             self._holders -= 1
             self._changed.notify_all()
+
+    def narrow(self) -> None:
+        """Let one holder less in at a time than hold something now; one at least. For the rest of the run."""
+        with self._changed:
+            self._places = max(1, min(self._places, self._holders) - 1)
 
     def abort(self) -> None:
         """Wake every thread that waits, and let none in from now on."""

@@ -18,7 +18,7 @@ from transformer.errors import InternalError, SourceError
 from transformer.source.faults import storage_errors
 from transformer.source.inflate import Gunzip, Intake, Plain
 from transformer.source.storage import Location
-from transformer.source.streams import INPUT_BYTES, open_stream
+from transformer.source.streams import open_stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -264,7 +264,6 @@ def open_blocks(
     storage_options: Mapping[str, Any] | None = None,
     max_line_bytes: int = MAX_LINE_BYTES,
     pool: BufferPool | None = None,
-    input_bytes: int = INPUT_BYTES,
 ) -> BlockReader:
     """Open a data file for reading; use the result in a `with` statement.
 
@@ -273,7 +272,6 @@ def open_blocks(
     slack: zero bytes wanted behind the lines; at least `LEAST_SLACK` are given.
     storage_options: the ones given to `find_export`.
     max_line_bytes: longest line, without its newline, that is read.
-    input_bytes: stored bytes that may be held before they are inflated.
     pool: buffers to share with other readers; its length must be `block_bytes + max(slack, LEAST_SLACK)`.
 
     Raises SourceError when the file does not exist, RetryError and UsageError from the storage.
@@ -288,7 +286,7 @@ def open_blocks(
     options = dict(storage_options or {})
     location = Location.open(file.url, options)
     with storage_errors(f"opening {location.shown}", options):
-        stream = open_stream(location, input_bytes=input_bytes)
+        stream = open_stream(location)
     intake = Intake(stream, location.shown, options)
     unpacker: Unpacker = Gunzip(intake) if file.name.endswith(".gz") else Plain(intake)
     return BlockReader(file, stream, intake, unpacker, pool=pool, slack=slack, max_line_bytes=max_line_bytes)
