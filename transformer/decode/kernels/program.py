@@ -4,6 +4,8 @@ A *program* is a table of operations, one for each part of the Arrow schema in t
 (depth first), made once by `decode.program`. Calling a function per column from Python, allocating its buffers and
 describing them to Arrow took a quarter of the time of decoding `orders`; this takes one call for each step.
 
+Longer than other kernels because the case distinction stands once, in one function, next to the words that it reads.
+
 Only what goes well is done here. A column with a fault, or with something rare (escapes in a number, a set of hundreds
 of elements, texts that outgrow their scratch), is *failed*: it is left empty and made by `decode.arrays`, which knows
 what to say about it. Both give the same rows.
