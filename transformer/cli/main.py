@@ -13,8 +13,9 @@ from typing import Annotated
 
 import typer
 
-from transformer.cli import infer, options
+from transformer.cli import infer, jobs, options, verify
 from transformer.cli.render import show, show_error
+from transformer.cli.warm import warm
 from transformer.errors import Dynamo2chError, ExitCode, SchemaError
 
 _EXIT_CODES = (
@@ -33,6 +34,8 @@ app = typer.Typer(
 schema_app = typer.Typer(help="Schema files: propose, validate them, print their SQL.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 infer.register(schema_app)
+verify.register(app)
+jobs.register(app)
 
 
 class _Settings:
@@ -57,8 +60,14 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    ca_cert: options.CaCert = None,
+    client_cert: options.ClientCert = None,
+    client_key: options.ClientKey = None,
+    ask_password: options.AskPassword = False,
 ) -> None:
     _Settings.debug = debug
+    options.warn_of_passwords(sys.argv)
+    options.give_to_settings(ca_cert, client_cert, client_key, ask_password=ask_password)
 
 
 @app.command(epilog=_EXIT_CODES)
@@ -66,9 +75,7 @@ def snapshot(
     export: options.Export,
     schema: options.Schema = None,
     to: options.To = None,
-    table: Annotated[
-        str | None, typer.Option("--table", metavar="T", help="Destination table. Default: as in the schema file.")
-    ] = None,
+    table: options.Table = None,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", help="Threads that read and decode. Default: one a core.")
     ] = None,
@@ -192,6 +199,9 @@ def schema_ddl(file: options.SchemaArgument, as_json: options.Json = False) -> N
     table = load_schema(file)
     sql = create_table(table)
     show({"file": str(file), "table": table.name, "sql": sql}, lambda: sql, as_json=as_json)
+
+
+app.command("warm", hidden=True)(warm)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformer.errors import InternalError, SourceError, UsageError
@@ -12,8 +13,7 @@ from transformer.schema.profile import Profile
 from transformer.schema.proposal_file import render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from transformer.schema.propose import Proposal
     from transformer.schema.table import Table
@@ -101,14 +101,33 @@ def infer(
     return Inferred(text, resolved, profile, proposal, chosen, proven, evidence)
 
 
-def ensure_schema_file(
-    path: Path, export: Export, storage_options: Mapping[str, object], *, table: str | None = None
-) -> bool:
-    """Make a schema file for an export unless there is one; returns whether it was made. Raises as `infer` does."""
-    if path.is_file():
-        return False
-    write(infer(export, table=table, storage_options=storage_options).text, path)
-    return True
+def provide_schema_file(
+    schema: Table | str | Path | None,
+    export: Export,
+    storage_options: Mapping[str, object],
+    *,
+    name: str | None,
+    warn: Callable[[str], object],
+) -> None:
+    """See to it that a load has a schema: make schemas/<table>.yaml where none is named and none is there.
+
+    schema: a table, the path of a schema file, or None. name: the table asked for, or None for that of the export.
+    warn: takes sentences for the user. Raises as `infer` and `schema_path` do.
+    """
+    from transformer.schema.lookup import schema_path
+    from transformer.schema.resolve import table_name_faults
+    from transformer.schema.table import Table as Resolved
+
+    if isinstance(schema, Resolved):
+        return
+    path = Path(schema) if schema is not None else schema_path(name or export.table_name, export.shown)
+    if schema is None and not path.is_file():
+        for what, remedy in table_name_faults(name) if name is not None else ():
+            raise UsageError(f"--table: {what}", remedy=remedy)
+        write(infer(export, table=name, storage_options=storage_options).text, path)
+        warn(f"there was no schema file, so {path} was made from all items; look at it, and keep it for later loads")
+    if (unproven := key_warning(path)) is not None:
+        warn(unproven)
 
 
 def key_warning(path: Path) -> str | None:

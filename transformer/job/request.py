@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from transformer.errors import UsageError
+from transformer.schema.lookup import SCHEMA_FOLDER as SCHEMA_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from transformer.job.shards import Shard
     from transformer.schema.table import Table
 
-SCHEMA_FOLDER = "schemas"
 REJECTS_FOLDER = ".dynamo2ch/rejects"
 
 

@@ -6,7 +6,6 @@ import contextlib
 import secrets
 import time
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,14 +16,17 @@ from transformer.job.budget import MEMORY_PER_WORKER, Budget, format_size
 from transformer.job.parts import Parts
 from transformer.job.pipeline import Pipeline
 from transformer.job.recorder import Recorder
-from transformer.job.request import REJECTS_FOLDER, SCHEMA_FOLDER, default_workers
+from transformer.job.request import REJECTS_FOLDER, default_workers
 from transformer.job.resources import peak_rss_bytes
 from transformer.job.result import FileOutcome, FileState, SnapshotResult, Status, summary
 from transformer.job.resume import TakenUp, take_up
 from transformer.job.stop import StopSwitch
+from transformer.load.destination import open_ledger as open_ledger
+from transformer.load.destination import options_like
 from transformer.load.ledger import Job, JobEvent, JobKind, NoLedger, moment
 from transformer.load.retry import Retrier
-from transformer.schema.table import Table, VersionFrom
+from transformer.schema import lookup
+from transformer.schema.table import VersionFrom
 from transformer.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from transformer.load.destination import Destination
     from transformer.load.ledger import Ledger
     from transformer.load.quarantine import Quarantine
+    from transformer.schema.table import Table
     from transformer.source.export import DataFile, Export
 
 GREY_MINUTE = timedelta(seconds=60)
@@ -84,11 +87,12 @@ def run(
         result.error = error
     result.seconds = time.perf_counter() - begin
     result.peak_rss_bytes = peak_rss_bytes()
-    observe(_ended(result))
+    observe(ended(result))
     return result
 
 
-def _ended(result: SnapshotResult) -> events.RunEnded:
+def ended(result: SnapshotResult) -> events.RunEnded:
+    """The last event of a run."""
     return events.RunEnded(
         job=result.job,
         status=result.status.value,
@@ -127,7 +131,7 @@ def _load(
     result.warnings.extend(export.warnings)
     table = resolve_table(request, export, warn=result.warnings.append)
     result.table = table.name
-    decode, slack, revision = _decoding(decoder)
+    decode, slack, revision = decoding(decoder)
     slack = max(slack, LEAST_SLACK)
     files = list(export.files) if request.shard is None else request.shard.of(export.files)
     result.items_in_manifest = _items(files)
@@ -144,10 +148,15 @@ def _load(
     decoders = [decode(table, version=wanted.version) for _ in range(budget.workers)]
     with contextlib.closing(open_destination(url)) as destination:
         result.destination = destination.url
-        destination.ensure_table(table)
-        ledger = open_ledger(request.ledger, destination, table, dry_run=request.dry_run)
-        taken = take_up(
-            ledger, wanted, restart=request.restart, stored_rows=lambda: int(destination.query(stored_rows(table)))
+        retry = Retrier(retry_seconds, given_up=lambda: stop.pressed)
+        retry(lambda: destination.ensure_table(table))
+        options = options_like(request.ledger, export.url, request.storage_options)
+        ledger = NoLedger() if request.dry_run else open_ledger(request.ledger, destination, table, options)
+        # May be repeated: what the first try has written, the second one finds.
+        taken = retry(
+            lambda: take_up(
+                ledger, wanted, restart=request.restart, stored_rows=lambda: int(destination.query(stored_rows(table)))
+            )
         )
         job = taken.job
         result.job, result.attempt, result.job_complete = job.job, job.attempts, taken.complete
@@ -192,11 +201,10 @@ def _load(
             )
         )
         account = Pipeline(parts, observe).run()
-        _conclude(result, account, stop)
+        conclude(result, account, stop)
         _add_skipped(result, taken, files)
         if result.status in (Status.COMPLETE, Status.COMPLETE_WITH_REJECTS) and not taken.complete:
             # Hours of work are behind this, and the destination may be gone for a minute just now.
-            retry = Retrier(retry_seconds, given_up=lambda: stop.pressed)
             if url != NULL_DESTINATION:
                 retry(lambda: _check_keys(result, table, destination))
             retry(lambda: _complete(result, ledger, job, export))
@@ -213,6 +221,7 @@ def _wanted(request: SnapshotRequest, export: Export, table: Table, job: str, re
     """The job that this run would start if there were none."""
     from transformer.load.chunks import ChunkLimits
     from transformer.schema.ddl import fingerprint
+    from transformer.source.faults import public_url
 
     limits = ChunkLimits.for_table(table)
     return Job(
@@ -233,23 +242,10 @@ def _wanted(request: SnapshotRequest, export: Export, table: Table, job: str, re
         revision=revision,
         chunk_items=min(limits.items, request.chunk_items or limits.items),
         chunk_bytes=limits.bytes,
-        rejects=_rejects_folder(request, export, job),
+        # Where it is, not how to get in: the ledger is read by many.
+        rejects=public_url(_rejects_folder(request, export, job)),
         started_at=moment(datetime.now(UTC)),
     )
-
-
-def open_ledger(url: str | None, destination: Destination, table: Table, *, dry_run: bool = False) -> Ledger:
-    """The ledger of a run: the folder that was asked for, else the one that the destination keeps.
-
-    Raises UsageError when `url` cannot be a ledger.
-    """
-    if dry_run:
-        return NoLedger()
-    if url is None:
-        return destination.ledger(table)
-    from transformer.load.ledger_folder import FolderLedger
-
-    return FolderLedger(url)
 
 
 def stored_rows(table: Table) -> str:
@@ -288,7 +284,7 @@ def _add_skipped(result: SnapshotResult, taken: TakenUp, files: Sequence[DataFil
         result.status = Status.COMPLETE_WITH_REJECTS
 
 
-def _decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]:
+def decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]:
     """What makes decoders, the bytes that a buffer needs behind its data for them, and the revision of their rows."""
     if decoder is not None:
         return decoder, 0, 0
@@ -297,8 +293,8 @@ def _decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]
     return Decoder, SLACK, REVISION
 
 
-def _conclude(result: SnapshotResult, account: Account, stop: StopSwitch) -> None:
-    """Enter what the pipeline did, and how it ended."""
+def conclude(result: SnapshotResult, account: Account, stop: StopSwitch) -> None:
+    """Enter in `result` what the pipeline did, and how it ended."""
     result.files = list(account.files.values())
     result.rejects_by_code = dict(account.rejects_by_code)
     result.first_rejects = account.first_rejects
@@ -349,55 +345,17 @@ def _check_keys(result: SnapshotResult, table: Table, destination: Destination) 
 
 
 def resolve_table(request: SnapshotRequest, export: Export, *, warn: Callable[[str], object] = lambda _: None) -> Table:
-    """The destination table: the one given, or read from the schema file given or found, under the name asked for.
+    """The destination table of `request`; where there is no schema file, one is made from the export's items and kept.
 
-    Where there is no schema file, one is made from the items of the export and kept. warn: takes sentences for the
-    user: that a file was made, and that its key is not proven.
-
-    Raises SchemaError when the schema file is wrong, UsageError when there is none and none can be made.
+    warn: takes sentences for the user: that a file was made, and that its key is not proven.
+    Raises SchemaError for a wrong schema file, UsageError where there is none and none can be made.
     """
-    if request.table is not None:
-        from transformer.schema.resolve import table_name_faults
+    from transformer.job.infer import provide_schema_file
 
-        for what, remedy in table_name_faults(request.table):
-            raise UsageError(f"--table: {what}", remedy=remedy)
-    schema = request.schema
-    if isinstance(schema, Table):
-        table = schema
-    else:
-        from transformer.job.infer import ensure_schema_file, key_warning
-        from transformer.schema.file import load_schema
-
-        path = Path(schema) if schema is not None else _schema_file(request, export)
-        if schema is None and ensure_schema_file(path, export, request.storage_options, table=request.table):
-            warn(
-                f"there was no schema file, so {path} was made from all items; look at it, and keep it for later loads"
-            )
-        if (unproven := key_warning(path)) is not None:
-            warn(unproven)
-
-        table = load_schema(path)
-    if request.table is None:
-        return table
-    return replace(table, name=request.table)
-
-
-def _schema_file(request: SnapshotRequest, export: Export) -> Path:
-    """schemas/<table>.yaml for the table asked for or named in the manifest. Raises UsageError where that is none."""
-    name = request.table or export.table_name
-    if name is None:
-        raise UsageError(
-            f"{export.shown} does not say which table it holds, so there is no schema file to look for",
-            remedy="Name one with --schema FILE, or the table with --table NAME.",
-        )
-    path = Path(SCHEMA_FOLDER) / f"{name}.yaml"
-    # A name from a manifest or a command line must not lead out of the folder.
-    if path.parent != Path(SCHEMA_FOLDER) or name.startswith(".") or "\0" in name:
-        raise UsageError(
-            f"the name of table {name!r} cannot be that of a schema file",
-            remedy="Name a schema file with --schema FILE.",
-        )
-    return path
+    provide_schema_file(request.schema, export, request.storage_options, name=request.table, warn=warn)
+    return lookup.resolve_table(
+        request.schema, name=request.table, table_in_export=export.table_name, export=export.shown
+    )
 
 
 def snapshot_version(table: Table, export: Export) -> int:
@@ -438,6 +396,5 @@ def _quarantine(request: SnapshotRequest, export: Export, job: Job) -> Quarantin
 
     if request.rejects is None:
         return None if request.dry_run else Quarantine(job.rejects)
-    protocol = request.rejects.partition("://")[0]
-    options = request.storage_options if export.url.startswith(f"{protocol}://") else {}
+    options = options_like(request.rejects, export.url, request.storage_options)
     return Quarantine(_rejects_folder(request, export, job.job), options)
