@@ -123,3 +123,18 @@ def test_equal_hashes_of_different_keys_are_no_duplicates(tmp_path: Path, monkey
 def test_numbers_that_are_written_differently_are_one_key(tmp_path: Path) -> None:
     (facts,) = key_facts(export(tmp_path, [pair("a", "1"), pair("a", "1.0")]).files, [("sk",)])
     assert not facts.unique
+
+
+def test_processes_find_what_one_finds(tmp_path: Path) -> None:
+    made = export(
+        tmp_path, *([pair(file, number, **{f"a{file}": {"N": "1"}}) for number in range(3)] for file in "abc")
+    )
+    assert infer(made, workers=2).text == infer(made, workers=1).text
+
+
+def test_a_damaged_file_is_told_from_a_process_too(tmp_path: Path) -> None:
+    made = export(tmp_path, [pair("a", 1)], [pair("b", 1)])
+    (tmp_path / "1.json.gz").write_bytes(b"no gzip")
+    with pytest.raises(SourceError) as caught:
+        infer(made, workers=2)
+    assert "1.json.gz" in caught.value.message

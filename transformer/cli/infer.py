@@ -40,6 +40,9 @@ def schema_infer(
     sample: Annotated[
         int | None, typer.Option("--sample", metavar="N", min=1, help="Look at N items only; marked so in the file.")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", min=1, help="Processes that read. Default: one a core.")
+    ] = None,
     as_json: options.Json = False,
     storage_option: options.StorageOption = None,
 ) -> None:
@@ -49,7 +52,9 @@ def schema_infer(
 
     storage = options.storage_options(storage_option)
     found = find_export(export, storage)
-    inferred = infer(found, key=_key(key), table=table, tight=tight, sample=sample, storage_options=storage)
+    inferred = infer(
+        found, key=_key(key), table=table, tight=tight, sample=sample, workers=workers, storage_options=storage
+    )
     if output is not None:
         write(inferred.text, output)
     record = {"file": None if output is None else str(output), "export": found.shown, **inferred.to_dict()}

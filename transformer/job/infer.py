@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import pairwise, repeat
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformer.errors import InternalError, SourceError, UsageError
+from transformer.errors import InternalError, RetryError, SourceError, UsageError
+from transformer.job.request import default_workers
 from transformer.schema.names import table_name
 from transformer.schema.profile import Profile
 from transformer.schema.proposal_file import render
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
     from transformer.source.export import DataFile, Export
 
 _BLOCK_BYTES = 4 << 20
+
+_WORTH_PROCESSES = 8 << 20
+"""Stored bytes below which one process is done before others have started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +77,14 @@ def infer(
     table: str | None = None,
     tight: bool = False,
     sample: int | None = None,
+    workers: int | None = None,
     storage_options: Mapping[str, object] | None = None,
 ) -> Inferred:
     """Propose a schema for an export from every one of its items, or from the first `sample` of them.
 
     key: the key attributes, where the caller knows them; else they are taken from the order of attributes (full
     exports write the key first) and from what repeats. table: name of the destination table, by default the export's.
-    tight: number types without head-room.
+    tight: number types without head-room. workers: processes that read files, None for one a core.
 
     Raises UsageError when the key is not what the items have or cannot be told, SourceError when there is no item or
     the export cannot be read.
@@ -84,7 +93,7 @@ def infer(
     from transformer.schema.propose import propose
 
     options = dict(storage_options or {})
-    profile = _profile(export.files, options, sample)
+    profile = _profile(export.files, options, sample, _workers(export.files, workers, sample))
     if not profile.items:
         raise SourceError(
             f"{export.shown} holds no item, so there is nothing to make a schema from",
@@ -159,20 +168,54 @@ def write(text: str, path: Path) -> None:
         ) from error
 
 
-def _profile(files: Sequence[DataFile], options: dict[str, object], sample: int | None) -> Profile:
+def _profile(files: Sequence[DataFile], options: dict[str, object], sample: int | None, workers: int) -> Profile:
+    """The profiles of all files, added up in the order of the files, however many `workers` there are."""
+    counts: list[int | None] = [None] * len(files)
+    if sample is not None:
+        cuts = [sample * number // len(files) for number in range(len(files) + 1)]
+        counts = [end - begin for begin, end in pairwise(cuts)]
+    profile = Profile()
+    if workers == 1:
+        for file, count in zip(files, counts, strict=True):
+            profile.merge(_of_file(file, options, count))
+        return profile
+    # Processes, because plain Python holds the interpreter's lock; spawned, because forked ones inherit locked locks.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            for part in pool.map(_of_file, files, repeat(options), counts):
+                profile.merge(part)
+        except BrokenProcessPool as error:
+            raise RetryError(
+                "a process that was reading the export has ended without a word, perhaps for want of memory",
+                remedy="Run it again with --workers 1.",
+            ) from error
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return profile
+
+
+def _of_file(file: DataFile, options: dict[str, object], most: int | None) -> Profile:
+    """The profile of one file, or of its first `most` items."""
     from transformer.decode.profile_reference import add_line
 
     profile = Profile()
-    for number, file in enumerate(files):
-        left = None if sample is None else (sample * (number + 1)) // len(files) - (sample * number) // len(files)
-        for line in _lines(file, options):
-            if left == 0:
-                break
-            before = profile.items
-            add_line(profile, line)
-            if left is not None:
-                left -= profile.items - before
+    if most == 0:
+        return profile
+    for line in _lines(file, options):
+        add_line(profile, line)
+        if profile.items == most:
+            break
     return profile
+
+
+def _workers(files: Sequence[DataFile], asked: int | None, sample: int | None) -> int:
+    """How many processes read: as many as asked for, else one for each core if there is enough to do."""
+    if asked is not None:
+        return min(asked, max(1, len(files)))
+    if sample is not None or sum(file.size or 0 for file in files) < _WORTH_PROCESSES:
+        return 1
+    return min(default_workers(), max(1, len(files)))
 
 
 def _lines(file: DataFile, options: dict[str, object]) -> Iterator[bytes]:
