@@ -109,7 +109,8 @@ def test_a_read_only_profile_is_named(prepare: Prepare, engine: Restricted, uniq
 
 def _settings_with(condition_and_value: str, fixed: str = "0") -> str:
     condition, _, value = condition_and_value.rpartition(", ")
-    return f"SELECT name, if({condition}, {value}, value) AS value, if({condition}, {fixed}, readonly)::UInt8 AS readonly FROM"
+    shown = f"if({condition}, {value}, value) AS value, if({condition}, {fixed}, readonly)::UInt8 AS readonly"
+    return f"SELECT name, {shown} FROM"
 
 
 def test_a_setting_that_is_fixed_at_another_value_is_named(
