@@ -46,6 +46,7 @@ def test_the_life_of_a_load(command: Command, export: Path, url: str, engine: De
     assert "1 of 2, 1 skipped: an earlier run of job" in second.out
     assert "in all    10 rows of 11 items" in second.out
 
+    assert command(*load).out.startswith("complete, with rejects, nothing was left to load: ")
     third = command(*load, "--json")
     record = json.loads(third.out)
     assert (record["files_skipped"], record["job_complete"], record["rejects_open"]) == (2, True, 1)

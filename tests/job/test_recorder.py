@@ -49,10 +49,11 @@ def recorder(books: Books, now: list[float]) -> Recorder:
 
 def test_a_group_is_written_when_it_is_full(recorder: Recorder, books: Books) -> None:
     for number in range(GROUP):
-        recorder.flush_if_due()
-        assert books.groups == []
+        assert not recorder.due
         recorder.add(outcome(number))
-    recorder.flush_if_due()
+    assert recorder.due
+    recorder.flush()
+    assert not recorder.due
     (group,) = books.groups
     assert [file.file for file in group] == [f"f{number}" for number in range(GROUP)]
     assert (group[0].job, group[0].attempt, group[0].keys) == ("j", 4, KeyDigest(2, 5, 7))
@@ -62,14 +63,13 @@ def test_a_group_is_written_when_its_first_file_has_waited(recorder: Recorder, b
     recorder.add(outcome(1))
     now[0] += LONGEST / 2
     recorder.add(outcome(2))
-    recorder.flush_if_due()
-    assert books.groups == []
+    assert not recorder.due
     now[0] += LONGEST / 2
-    recorder.flush_if_due()
+    assert recorder.due
+    recorder.flush()
     assert [len(group) for group in books.groups] == [2]
     now[0] += LONGEST
-    recorder.flush_if_due()
-    assert len(books.groups) == 1
+    assert not recorder.due
 
 
 def test_the_end_writes_what_is_left_and_nothing_twice(recorder: Recorder, books: Books) -> None:

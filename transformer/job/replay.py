@@ -111,7 +111,7 @@ def _replay(
 ) -> None:
     from transformer.decode.keys import KeyHasher
     from transformer.load.chunks import ChunkLimits, token
-    from transformer.load.destination import DEFAULT_DESTINATION, open_destination, open_ledger
+    from transformer.load.destination import DEFAULT_DESTINATION, open_destination, open_ledger, options_like
     from transformer.load.rejected import RejectsFolder
     from transformer.source.faults import public_url
 
@@ -127,7 +127,8 @@ def _replay(
     with contextlib.closing(open_destination(request.destination or DEFAULT_DESTINATION)) as destination:
         result.destination = destination.url
         destination.ensure_table(table)
-        ledger = open_ledger(request.ledger, destination, table)
+        options = options_like(request.ledger, request.rejects, request.storage_options)
+        ledger = open_ledger(request.ledger, destination, table, options)
         jobs = ledger.jobs(table.name)
         parent = _parent(request, jobs, ledger.where, table)
         rejected = {name: file for name, file in ledger.files(parent.job).items() if file.rejects}

@@ -22,6 +22,7 @@ from transformer.job.result import FileOutcome, FileState, SnapshotResult, Statu
 from transformer.job.resume import TakenUp, take_up
 from transformer.job.stop import StopSwitch
 from transformer.load.destination import open_ledger as open_ledger
+from transformer.load.destination import options_like
 from transformer.load.ledger import Job, JobEvent, JobKind, NoLedger, moment
 from transformer.load.retry import Retrier
 from transformer.schema import lookup
@@ -149,7 +150,8 @@ def _load(
         result.destination = destination.url
         retry = Retrier(retry_seconds, given_up=lambda: stop.pressed)
         retry(lambda: destination.ensure_table(table))
-        ledger = NoLedger() if request.dry_run else open_ledger(request.ledger, destination, table)
+        options = options_like(request.ledger, export.url, request.storage_options)
+        ledger = NoLedger() if request.dry_run else open_ledger(request.ledger, destination, table, options)
         # May be repeated: what the first try has written, the second one finds.
         taken = retry(
             lambda: take_up(
@@ -387,6 +389,5 @@ def _quarantine(request: SnapshotRequest, export: Export, job: Job) -> Quarantin
 
     if request.rejects is None:
         return None if request.dry_run else Quarantine(job.rejects)
-    protocol = request.rejects.partition("://")[0]
-    options = request.storage_options if export.url.startswith(f"{protocol}://") else {}
+    options = options_like(request.rejects, export.url, request.storage_options)
     return Quarantine(_rejects_folder(request, export, job.job), options)

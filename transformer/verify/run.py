@@ -67,7 +67,7 @@ def run(request: VerifyRequest) -> VerifyResult:
 
 def _verify(request: VerifyRequest, result: VerifyResult) -> None:
     from transformer.load.clickhouse import ClickHouse
-    from transformer.load.destination import DEFAULT_DESTINATION, open_destination, open_ledger
+    from transformer.load.destination import DEFAULT_DESTINATION, open_destination, open_ledger, options_like
     from transformer.source.export import find_export
     from transformer.source.faults import public_url
     from transformer.verify.accounts import check_accounts
@@ -85,7 +85,8 @@ def _verify(request: VerifyRequest, result: VerifyResult) -> None:
             raise UsageError(
                 f"{destination.url} keeps nothing that could be verified", remedy="Name another with --to."
             )
-        ledger = open_ledger(request.ledger, destination, table)
+        options = options_like(request.ledger, export.url, request.storage_options)
+        ledger = open_ledger(request.ledger, destination, table, options)
         job, replays = find_job(ledger, table, export)
         result.job = job.job
         check_schema(table, job, replays)
