@@ -83,3 +83,41 @@ def test_diff_against_an_export_shows_statements(
     assert "ALTER TABLE `users` ADD COLUMN `first_name`" in out
     code, out, _ = command(capfd, monkeypatch, "schema", "diff", "old.yaml", "old.yaml")
     assert (code, out) == (0, "-- no differences\n")
+
+
+def test_promote_prints_what_it_would_do_and_changes_nothing(
+    export: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "table: users\nkey: [id]\ncolumns:\n  - {name: id, type: String}\n"
+    Path("users.yaml").write_text(text)
+    code, out, _ = command(capfd, monkeypatch, "schema", "promote", "users.yaml", "age", "--type", "Nullable(Int16)")
+    assert code == 0
+    assert "ALTER TABLE `users` ADD COLUMN `age` Nullable(Int16) DEFAULT" in out
+    assert Path("users.yaml").read_text() == text
+    code, _, err = command(capfd, monkeypatch, "schema", "promote", "users.yaml", "age", "--type", "Decimal(9, 2)")
+    assert (code, "exactly" in err) == (2, True)
+
+
+def test_a_promoted_column_has_the_history_and_later_loads_fill_it(
+    export: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, chdb_url: str, unique_name: str
+) -> None:
+    Path("t.yaml").write_text(f"table: {unique_name}\nkey: [id]\ncolumns:\n  - {{name: id, type: String}}\n")
+    assert command(capfd, monkeypatch, "snapshot", export, "--schema", "t.yaml", "--to", chdb_url)[0] == 0
+    wrong = command(
+        capfd, monkeypatch, "schema", "promote", "t.yaml", "age", "--type", "Nullable(Bool)", "--to", chdb_url
+    )
+    assert (wrong[0], "would not come out" in wrong[2]) == (4, True)
+    code, _, err = command(
+        capfd, monkeypatch, "schema", "promote", "t.yaml", "age", "--type", "Nullable(Int16)", "--to", chdb_url
+    )
+    assert (code, err) == (0, "")
+    assert load_schema("t.yaml").columns[-1].path == ("age",)
+    before = command(
+        capfd, monkeypatch, "query", f"SELECT id, age FROM {unique_name} ORDER BY id FORMAT CSV", "--to", chdb_url
+    )
+    Path("fresh.yaml").write_text(Path("t.yaml").read_text().replace(unique_name, f"{unique_name}_fresh"))
+    assert command(capfd, monkeypatch, "snapshot", export, "--schema", "fresh.yaml", "--to", chdb_url)[0] == 0
+    after = command(
+        capfd, monkeypatch, "query", f"SELECT id, age FROM {unique_name}_fresh ORDER BY id FORMAT CSV", "--to", chdb_url
+    )
+    assert before[1] == after[1] != ""

@@ -1,4 +1,4 @@
-"""`schema infer` and `schema diff`: a schema file from the items of an export, and how two of them differ."""
+"""`schema infer`, `diff` and `promote`: a schema file from the items of an export, and what to do when items change."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the group of schema commands."""
     app.command("infer")(schema_infer)
     app.command("diff")(schema_diff)
+    app.command("promote")(schema_promote)
 
 
 def schema_infer(
@@ -120,3 +121,56 @@ def _changes(changes: Sequence[Change]) -> str:
 def _one_line(text: str) -> str:
     """`text` without line ends: names from outside must not end a comment."""
     return " ".join(text.split())
+
+
+def schema_promote(
+    file: options.SchemaArgument,
+    attribute: Annotated[
+        str, typer.Argument(metavar="ATTRIBUTE", help="Top-level attribute without a column.", show_default=False)
+    ],
+    type_: Annotated[
+        str, typer.Option("--type", metavar="T", help="Nullable(String), Nullable(Bool) or Nullable(IntN).")
+    ] = "Nullable(String)",
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="C", help="Name of the column. Default: made from the attribute.")
+    ] = None,
+    to: options.To = None,
+    as_json: options.Json = False,
+) -> None:
+    """Give an unmapped attribute its own column, for stored rows too: print the SQL, or with --to do it.
+
+    With --to the stored values are checked first, then the table is altered, then the schema file. Without, nothing is
+    changed: the first statement must give 0 before the second one is run.
+    """
+    import contextlib
+
+    from transformer.errors import MismatchError, SchemaError
+    from transformer.load.destination import open_destination
+    from transformer.schema.file import load_schema
+    from transformer.schema.names import Names
+    from transformer.schema.promote import misfits, promoted, statement, with_column
+    from transformer.schema.types import TypeSyntaxError, parse
+
+    table = load_schema(file)
+    try:
+        wanted = parse(type_)
+    except TypeSyntaxError as error:
+        raise SchemaError(f"--type: {error}", remedy=error.remedy) from error
+    taken = {column.name for column in table.columns} | {computed.name for computed in table.computed}
+    taken |= {table.version_column, table.deleted_column, table.unmapped_column, table.raw_column}
+    chosen = name or Names(taken).give([attribute])
+    column = promoted(table, attribute, chosen, wanted).columns[-1]
+    text = with_column(file, column)
+    check, sql = misfits(table, column), statement(table, column)
+    if to is not None:
+        with contextlib.closing(open_destination(to)) as destination:
+            left = int(destination.query(f"{check} FORMAT TSV"))
+            if left:
+                raise MismatchError(
+                    f"{left:,} stored values of {attribute!r} would not come out exactly as {wanted.sql}",
+                    remedy=f"Choose another type, or load into a new table. They are counted by: {check}",
+                )
+            destination.query(sql)
+        file.write_text(text, encoding="utf-8")
+    record = {"file": str(file), "column": chosen, "check": check, "sql": sql, "done": to is not None}
+    show(record, lambda: f"{check};\n{sql};" if to is None else f"{file}: column {chosen} added", as_json=as_json)
