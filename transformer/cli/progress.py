@@ -115,6 +115,8 @@ class LogLines:
                     items=event.items,
                     workers=event.workers,
                     inserters=event.inserters,
+                    files_skipped=event.files_skipped,
+                    attempt=event.attempt,
                 )
                 for warning in event.warnings:
                     self._log.warning("source warning", message=warning)

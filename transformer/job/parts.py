@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from transformer.decode.keys import KeyHasher
     from transformer.errors import Verdict
     from transformer.job.budget import Budget
+    from transformer.job.recorder import Recorder
     from transformer.job.result import RejectedItem
     from transformer.job.stop import StopSwitch
     from transformer.load.chunks import Chunk, ChunkLimits
     from transformer.load.destination import Destination
     from transformer.load.quarantine import Quarantine
+    from transformer.schema.digest import KeyDigest
     from transformer.schema.table import Table
     from transformer.source.blocks import BlockReader
     from transformer.source.export import DataFile
@@ -93,6 +96,8 @@ class Parts:
     destination: shared by the inserters; it makes a connection for each of them.
     token: the deduplication token of the chunk of the given lines (1-based, inclusive) of a file.
     quarantine: where rejects are written, or None to write none.
+    keys: hashes the keys of rows for the ledger, or None for no digests.
+    recorder: writes finished files to the ledger, or None.
     stop_after_rejects: see `SnapshotRequest`.
     """
 
@@ -106,18 +111,22 @@ class Parts:
     token: Callable[[str, int, int], str]
     quarantine: Quarantine | None
     stop: StopSwitch
+    keys: KeyHasher | None = None
+    recorder: Recorder | None = None
     stop_after_rejects: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CutChunk:
-    """A chunk on its way to an inserter. Lines are 1-based and inclusive; `held` bytes of the allowance are its own."""
+    """A chunk on its way to an inserter. Lines are 1-based and inclusive; `held` bytes of the allowance are its own.
+    keys: digest of the keys of its rows."""
 
     file: str
     chunk: Chunk
     first_line: int
     last_line: int
     held: int
+    keys: KeyDigest
 
 
 class EndOfStream:
@@ -153,6 +162,7 @@ class Inserted:
     rows: int
     arrow_bytes: int
     seconds: float
+    keys: KeyDigest
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,15 @@ import queue
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from transformer.errors import InternalError, RejectsError, SourceError
+from transformer.errors import Dynamo2chError, InternalError, RejectsError, SourceError
 from transformer.job import events
 from transformer.job.parts import Decoded, Ended, EndOfStream, Failed, FileRead, Inserted, KeyTags
 from transformer.job.result import FIRST_REJECTS, FileOutcome, FileState, RejectedItem, summary
 from transformer.job.threads import Inserter, Shared, Worker
+from transformer.load.ledger import moment
 
 if TYPE_CHECKING:
     from transformer.job.events import Observer
@@ -112,6 +114,21 @@ class Pipeline:
                 self._enter(report)
             if self._parts.stop.pressed and not self._stopping:
                 self._announce("signal", "asked to stop: finishing the chunks in hand")
+            self._write_ledger(everything=False)
+        self._write_ledger(everything=True)
+
+    def _write_ledger(self, *, everything: bool) -> None:
+        """Write down finished files when it is time, or at the end. What cannot be written fails the run."""
+        recorder = self._parts.recorder
+        if recorder is None or recorder.broken:
+            return
+        try:
+            if everything:
+                recorder.flush()
+            else:
+                recorder.flush_if_due()
+        except Dynamo2chError as error:
+            self._fail("", error)
 
     def _next_report(self) -> Report | None:
         """The next report, or None when there was none for a while.
@@ -147,8 +164,10 @@ class Pipeline:
         outcome = self._account.files[report.file]
         outcome.items += report.items
         outcome.json_bytes += report.json_bytes
+        outcome.begun_at = outcome.begun_at or moment(datetime.now(UTC))
         rejected = report.rejects.total()
         outcome.rejects += rejected
+        outcome.rejects_by_code.update(report.rejects)
         self._account.rejects_by_code.update(report.rejects)
         room = FIRST_REJECTS - len(self._account.first_rejects)
         self._account.first_rejects.extend(report.examples[: max(room, 0)])
@@ -167,6 +186,7 @@ class Pipeline:
     def _inserted_chunk(self, report: Inserted) -> None:
         outcome = self._account.files[report.file]
         outcome.rows += report.rows
+        outcome.keys += report.keys
         outcome.chunks += 1
         outcome.state = FileState.PARTLY
         self._observe(
@@ -196,6 +216,8 @@ class Pipeline:
             self._fail(file, error)
             return
         outcome.state = FileState.LOADED
+        if self._parts.recorder is not None:
+            self._parts.recorder.add(outcome)
         self._observe(
             events.FileLoaded(
                 file,

@@ -14,6 +14,7 @@ from transformer.job.parts import CutChunk, Decoded, Ended, EndOfStream, Failed,
 from transformer.job.resources import trim_heap
 from transformer.job.result import FIRST_REJECTS, RejectedItem
 from transformer.load.chunks import Chunk
+from transformer.schema.digest import KeyDigest
 from transformer.source.blocks import check_item_count
 
 if TYPE_CHECKING:
@@ -253,6 +254,10 @@ class _FileLoad:
         chunk, self._chunk = self._chunk, None
         if chunk is None:
             return
+        keys = KeyDigest()
+        if self._parts.keys is not None:
+            with self._stages.timed("digest"):
+                keys = self._parts.keys.digest(chunk.batches)
         size = sum(batch.nbytes for batch in chunk.batches)
         self._shared.holding.exchange(self._held, size)
         self._held = 0
@@ -261,7 +266,7 @@ class _FileLoad:
             return
         self._shared.sizes.saw(size)
         self._chunks += 1
-        self._shared.chunks.put(CutChunk(self.name, chunk, self._chunk_line, self.lines, held=size))
+        self._shared.chunks.put(CutChunk(self.name, chunk, self._chunk_line, self.lines, held=size, keys=keys))
 
 
 class Inserter:
@@ -308,5 +313,6 @@ class Inserter:
                 rows=cut.chunk.rows,
                 arrow_bytes=cut.held,
                 seconds=time.perf_counter() - begin,
+                keys=cut.keys,
             )
         )

@@ -25,6 +25,7 @@ class Action(Enum):
     CONNECT = "connecting"
     PREPARE = "preparing the table"
     INSERT = "inserting"
+    RECORD = "writing to the ledger"
     QUERY = "the query"
 
 
