@@ -127,7 +127,7 @@ def _milliseconds(moment: datetime) -> datetime:
 def _write(
     directory: str | os.PathLike[str],
     identity: manifests.Identity,
-    lines: Iterable[tuple[str, dict[str, object]]],
+    lines: Iterable[tuple[str, object]],
     files: int,
     seed: int,
     *,
