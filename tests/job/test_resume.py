@@ -56,7 +56,13 @@ def load(url: str, engine: Destination, tmp_path: Path, monkeypatch: pytest.Monk
     def run_it(export: Path, **options: Any) -> SnapshotResult:
         given = {"observe", "stop", "decoder"} & options.keys()
         extras = {"decoder": TwinDecoder} | {name: options.pop(name) for name in given}
-        request = {"schema": users_table(), "destination": url, "workers": 1, "chunk_items": 10} | options
+        request = {
+            "schema": users_table(),
+            "destination": url,
+            "workers": 1,
+            "chunk_items": 10,
+            "retry_seconds": 0,
+        } | options
         return run(SnapshotRequest(export=str(export), **request), **extras)
 
     return run_it

@@ -61,6 +61,19 @@ class ChunkInserted:
 
 
 @dataclass(frozen=True, slots=True)
+class CallRetried:
+    """A call to the destination failed the `number`-th time; it is tried again after `wait` seconds.
+
+    file: whose rows it is about, or empty. message: what happened.
+    """
+
+    file: str
+    number: int
+    wait: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class FileLoaded:
     """Every line of `file` is a row or a reject, and its count and checksum agree with the manifest."""
 
@@ -98,7 +111,7 @@ class RunEnded:
     error: str = ""
 
 
-Event = RunStarted | BlockDecoded | ItemsRejected | ChunkInserted | FileLoaded | Stopping | RunEnded
+Event = RunStarted | BlockDecoded | ItemsRejected | ChunkInserted | CallRetried | FileLoaded | Stopping | RunEnded
 Observer = Callable[[Event], None]
 
 

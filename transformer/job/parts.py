@@ -98,6 +98,7 @@ class Parts:
     quarantine: where rejects are written, or None to write none.
     keys: hashes the keys of rows for the ledger, or None for no digests.
     recorder: writes finished files to the ledger, or None.
+    retry_seconds: for how long an insert is tried again; 0 for never.
     stop_after_rejects: see `SnapshotRequest`.
     """
 
@@ -113,6 +114,7 @@ class Parts:
     stop: StopSwitch
     keys: KeyHasher | None = None
     recorder: Recorder | None = None
+    retry_seconds: float = 0.0
     stop_after_rejects: int | None = None
 
 
@@ -176,6 +178,19 @@ class FileRead:
 
 
 @dataclass(frozen=True, slots=True)
+class Retried:
+    """A call to the destination failed the `number`-th time and is tried again after `wait` seconds.
+
+    file: whose rows it is about, or empty. message: what happened.
+    """
+
+    file: str
+    number: int
+    wait: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """`error` happened; in `file`, or nowhere in particular when that is empty.
 
@@ -195,4 +210,4 @@ class Ended:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-Report = Decoded | KeyTags | Inserted | FileRead | Failed | Ended
+Report = Decoded | KeyTags | Inserted | FileRead | Retried | Failed | Ended

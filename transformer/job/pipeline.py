@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from transformer.errors import Dynamo2chError, InternalError, RejectsError, SourceError
 from transformer.job import events
-from transformer.job.parts import Decoded, Ended, EndOfStream, Failed, FileRead, Inserted, KeyTags
+from transformer.job.parts import Decoded, Ended, EndOfStream, Failed, FileRead, Inserted, KeyTags, Retried
 from transformer.job.result import FIRST_REJECTS, FileOutcome, FileState, RejectedItem, summary
 from transformer.job.threads import Inserter, Shared, Worker
 from transformer.load.ledger import moment
@@ -47,6 +47,7 @@ class Account:
     first_rejects: list[RejectedItem] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)
     largest_chunk: int = 0
+    retries: int = 0
     error: BaseException | None = None
     error_file: str = ""
 
@@ -68,6 +69,7 @@ class Pipeline:
         self._inserted: Counter[str] = Counter()
         self._tags: list[dict[str, str]] = [{} for _ in parts.table.key]
         self._stopping = False
+        self._ledger_failed = False
 
     def run(self) -> Account:
         """Load until the end, the stop or the first error, and account for it.
@@ -120,14 +122,15 @@ class Pipeline:
     def _write_ledger(self, *, everything: bool) -> None:
         """Write down finished files when it is time, or at the end. What cannot be written fails the run."""
         recorder = self._parts.recorder
-        if recorder is None or recorder.broken:
+        if recorder is None or self._ledger_failed:
             return
         try:
             if everything:
-                recorder.flush()
+                self._shared.retry(recorder.flush)
             else:
-                recorder.flush_if_due()
+                self._shared.retry(recorder.flush_if_due)
         except Dynamo2chError as error:
+            self._ledger_failed = True
             self._fail("", error)
 
     def _next_report(self) -> Report | None:
@@ -153,6 +156,9 @@ class Pipeline:
             case FileRead():
                 self._reads[report.file] = report
                 self._settle(report.file)
+            case Retried(file, number, wait, message):
+                self._account.retries += 1
+                self._observe(events.CallRetried(file, number, wait, message))
             case Failed(file, error, maybe_inserted):
                 if maybe_inserted:
                     self._account.files[file].state = FileState.PARTLY

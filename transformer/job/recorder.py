@@ -32,18 +32,15 @@ class Recorder:
         ledger: Ledger,
         job: Job,
         *,
-        write: Callable[[Callable[[], None]], None] = lambda call: call(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """write: calls what writes a group; it may try again. clock: seconds, for when a group is due."""
+        """clock: seconds, for when a group is due."""
         self._ledger = ledger
         self._job = job
-        self._write = write
         self._clock = clock
         self._waiting: list[FinishedFile] = []
         self._since = 0.0
         self._worker = f"{socket.gethostname()}/{os.getpid()}"
-        self.broken = False
 
     def add(self, outcome: FileOutcome) -> None:
         """Take a file of which every line is accounted for."""
@@ -75,12 +72,7 @@ class Recorder:
             self.flush()
 
     def flush(self) -> None:
-        """Write the group. Raises what the ledger raises, once: nothing is written after that."""
-        if not self._waiting:
-            return
-        group, self._waiting = self._waiting, []
-        try:
-            self._write(lambda: self._ledger.record(group))
-        except BaseException:
-            self.broken = True
-            raise
+        """Write the group. Raises what the ledger raises; the group then waits for the next call."""
+        if self._waiting:
+            self._ledger.record(self._waiting)
+            self._waiting = []

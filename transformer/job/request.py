@@ -47,6 +47,7 @@ class SnapshotRequest:
     ledger: URL of a folder to keep the ledger in, or None for tables in the destination's database.
     shard: which part of the files this run takes, or None for all.
     chunk_items: most items of one insert, or None for what suits the schema. Decided when a job starts.
+    retry_seconds: for how long a call to the destination is tried again, 0 for never; None for the settings' number.
     dry_run: decode and judge everything, insert nothing; rejects are written only where `rejects` names a place.
     storage_options: passed to fsspec for the export.
     """
@@ -64,6 +65,7 @@ class SnapshotRequest:
     ledger: str | None = None
     shard: Shard | None = None
     chunk_items: int | None = None
+    retry_seconds: float | None = None
     dry_run: bool = False
     storage_options: Mapping[str, object] = field(default_factory=dict)
 

@@ -125,6 +125,7 @@ class SnapshotResult:
     rejects_by_code: how many items under each code name. first_rejects: the first few, without values.
     stages: seconds that threads spent in each stage, summed over threads.
     largest_chunk_bytes: Arrow size of the largest chunk.
+    retries: calls to the destination that failed and were made again.
     keys_in_table: different keys in the destination after the load, None where they were not counted.
     error: what ended the run, or None. error_file: the data file it happened in, or empty.
     """
@@ -150,6 +151,7 @@ class SnapshotResult:
     peak_rss_bytes: int = 0
     stages: dict[str, float] = field(default_factory=dict)
     largest_chunk_bytes: int = 0
+    retries: int = 0
     keys_in_table: int | None = None
     warnings: list[str] = field(default_factory=list)
     error: BaseException | None = None
@@ -263,6 +265,7 @@ class SnapshotResult:
             "peak_rss_bytes": self.peak_rss_bytes,
             "stages": {name: round(seconds, 3) for name, seconds in self.stages.items()},
             "largest_chunk_bytes": self.largest_chunk_bytes,
+            "retries": self.retries,
             "keys_in_table": self.keys_in_table,
             "warnings": list(self.warnings),
             "error": self._error(),

@@ -23,7 +23,9 @@ from transformer.job.result import FileOutcome, FileState, SnapshotResult, Statu
 from transformer.job.resume import TakenUp, take_up
 from transformer.job.stop import StopSwitch
 from transformer.load.ledger import Job, JobEvent, JobKind, NoLedger, moment
+from transformer.load.retry import Retrier
 from transformer.schema.table import Table, VersionFrom
+from transformer.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,6 +135,9 @@ def _load(
     budget = Budget.plan(memory, workers=workers)
     url = NULL_DESTINATION if request.dry_run else request.destination or DEFAULT_DESTINATION
     pool = BufferPool(budget.block_bytes + slack, keep=budget.workers)
+    retry_seconds = (
+        Settings.from_environment().retry_seconds if request.retry_seconds is None else request.retry_seconds
+    )
     wanted = _wanted(request, export, table, result.job, revision)
     # Before anything is touched: a decoder refuses columns that contradict each other.
     decoders = [decode(table, version=wanted.version) for _ in range(budget.workers)]
@@ -166,6 +171,7 @@ def _load(
             stop=stop,
             keys=KeyHasher(table),
             recorder=Recorder(ledger, job),
+            retry_seconds=retry_seconds,
             stop_after_rejects=request.stop_after_rejects,
         )
         observe(
@@ -188,9 +194,11 @@ def _load(
         _conclude(result, account, stop)
         _add_skipped(result, taken, files)
         if result.status in (Status.COMPLETE, Status.COMPLETE_WITH_REJECTS) and not taken.complete:
+            # Hours of work are behind this, and the destination may be gone for a minute just now.
+            retry = Retrier(retry_seconds, given_up=lambda: stop.pressed)
             if url != NULL_DESTINATION:
-                _check_keys(result, table, destination)
-            _complete(result, ledger, job, export)
+                retry(lambda: _check_keys(result, table, destination))
+            retry(lambda: _complete(result, ledger, job, export))
     if quarantine is not None and (result.items_rejected or taken.rejects):
         result.rejects = quarantine.url
     if account.largest_chunk > budget.largest_chunk:
@@ -295,6 +303,7 @@ def _conclude(result: SnapshotResult, account: Account, stop: StopSwitch) -> Non
     result.first_rejects = account.first_rejects
     result.stages = account.stages
     result.largest_chunk_bytes = account.largest_chunk
+    result.retries = account.retries
     if account.complete and (account.error is None or isinstance(account.error, RejectsError)):
         # A stop that came too late to leave anything out has stopped nothing.
         result.status = Status.COMPLETE_WITH_REJECTS if result.items_rejected else Status.COMPLETE
