@@ -1,21 +1,20 @@
 """Which windows of incremental exports make a table exact, and up to when.
 
 A line of a window holds the last state of an item within it, with the time of that write as version, and the table
-keeps the highest version of a key. So what is loaded twice, or in any order, comes to the same. What must not happen
-is that a change falls between two windows; and that an item lives and dies within one window, seen by another: AWS
-writes *no line* for an item that was put and deleted in one window, so a put that another window or the snapshot has
-seen would stay for ever. Hence the rules, which the tests derive from a model of AWS's behaviour:
+keeps the highest version of a key. So what is loaded twice, or in another order, comes to the same. But AWS writes *no
+line* for an item that was put and deleted within one window. A put that another window or the snapshot has seen would
+then stay for ever, so it is not enough that every change lies in some window:
 
-1. There is a *chain* from the snapshot to the end: windows of which each begins exactly where another ends. A change
-   then lies in one window of the chain, and what exists where a window of it ends, exists where the next begins, so
-   that its deletion has a line. Windows beside the chain do no harm, but do not take the place of one in it: windows
-   that only overlap are no chain.
+1. Where a window ends, another one begins, up to the end: what exists at such a *joint* exists where the next window
+   begins, so that its deletion has a line. Windows that overlap leave ends at which none begins, and are refused.
 2. The first window begins at least `LEAD` before the snapshot (what an export holds is exact only to the minute, and
    the edges of windows may be off by one), and ends after `TAIL`: before that, its rows could be older than those of
    the snapshot, which have the lower version.
 
-One hole stays, because a full export has no exact moment: an item that was put after the beginning of the first window
-and is in the snapshot, and was deleted in the first window. `guards` makes it as small as AWS's minute.
+Then the table equals the source at the end of the last window, whatever the order of loading; the tests derive that
+from a model of what AWS writes and ClickHouse keeps. One hole stays, because a full export has no exact moment: an item
+that was put after the beginning of the first window, seen by the snapshot, and deleted before the end of the first
+window. `first_window` makes that a matter of AWS's minute; `snapshot --tombstone-missing` closes it.
 """
 
 from __future__ import annotations
@@ -47,6 +46,11 @@ class Window:
     since: datetime
     until: datetime
 
+    @classmethod
+    def of(cls, job: Job) -> Window:
+        """The window of an increment."""
+        return cls(_time(job.window_since), _time(job.window_until))
+
     def __str__(self) -> str:
         return f"{_shown(self.since)} to {_shown(self.until)}"
 
@@ -60,47 +64,36 @@ class Loaded:
 
     @classmethod
     def of(cls, jobs: Iterable[Job]) -> Loaded:
-        """According to the complete jobs of a table. A job with rejects counts: what is missing is in its quarantine."""
+        """According to the complete jobs of a table, rejects or none: what is missing is in their quarantine."""
         complete = [job for job in jobs if job.state is JobState.COMPLETE]
         return cls(
             tuple(_time(job.export_time) for job in complete if job.kind is JobKind.SNAPSHOT and job.export_time),
-            tuple(
-                Window(_time(job.window_since), _time(job.window_until))
-                for job in complete
-                if job.kind is JobKind.INCREMENT
-            ),
+            tuple(Window.of(job) for job in complete if job.kind is JobKind.INCREMENT),
         )
 
-    def joints(self) -> set[datetime]:
-        """The moments at which a next window may begin: the ends of chains."""
-        return self._reached(
-            {window.until for window in self.windows if any(is_first(window, at) for at in self.snapshots)}
-        )
-
-    def _reached(self, joints: set[datetime]) -> set[datetime]:
-        """`joints` and what chains from them lead to."""
-        reached = set(joints)
-        waiting = list(joints)
+    def end(self) -> datetime | None:
+        """The moment whose state the table has, and at which the next window is to begin; None while no window follows
+        a snapshot."""
+        firsts = {window.until for window in self.windows if any(is_first(window, at) for at in self.snapshots)}
+        reached = set(firsts)
+        waiting = list(firsts)
         while waiting:
             joint = waiting.pop()
             for window in self.windows:
                 if window.since == joint and window.until not in reached:
                     reached.add(window.until)
                     waiting.append(window.until)
-        return reached
+        return max(reached, default=None)
 
-    def end(self) -> datetime | None:
-        """The moment whose state the table has, and at which the next window is to begin; None while no window follows
-        a snapshot.
+    def loose(self) -> list[Window]:
+        """The windows that end where none begins, but for the last: what they have put may never be deleted."""
+        end = self.end()
+        begun = {window.since for window in self.windows}
+        return sorted(window for window in set(self.windows) if window.until != end and window.until not in begun)
 
-        Of several first windows the one that ends first counts: the other may be its guard, see `guards`.
-        """
-        ends = []
-        for snapshot in self.snapshots:
-            firsts = [window for window in self.windows if is_first(window, snapshot)]
-            if firsts:
-                ends.append(max(self._reached({min(window.until for window in firsts)})))
-        return max(ends, default=None)
+    def begun(self, snapshot: datetime) -> bool:
+        """Whether a first window after the full export of this time is loaded."""
+        return any(is_first(window, snapshot) for window in self.windows)
 
 
 def is_first(window: Window, snapshot: datetime) -> bool:
@@ -109,47 +102,46 @@ def is_first(window: Window, snapshot: datetime) -> bool:
 
 
 def check_continues(loaded: Loaded, window: Window, table: str) -> None:
-    """Raise ConflictError unless the window continues a chain, or begins one."""
-    joints = loaded.joints()
-    if window.since in joints or any(is_first(window, at) for at in loaded.snapshots):
+    """Raise ConflictError unless the window goes on where the table ends, begins a chain, or is loaded already."""
+    end = loaded.end()
+    if window.since == end or window in loaded.windows:
+        return
+    if any(is_first(window, at) and not loaded.begun(at) for at in loaded.snapshots):
         return
     allow = "or load it all the same with --allow-gap, and make up for the missing changes yourself"
     if not loaded.snapshots:
         raise ConflictError(
-            f"the ledger knows no full export in table {table}, so there is nothing that the changes of {window} follow",
+            f"the ledger knows no full export in table {table}, so the changes of {window} follow nothing",
             remedy=f"Load a full export first (`dynamo2ch snapshot`), {allow}.",
         )
-    if not joints:
-        first = min(loaded.snapshots)
+    if end is None:
+        first = max(loaded.snapshots)
         raise ConflictError(
             f"the first window after the full export of {_shown(first)} must begin at {_shown(first - LEAD)} or before "
             f"and end at {_shown(first + TAIL)} or later; this one is {window}",
             remedy=f"Export such a window first, {allow}.",
         )
-    end = max(joints)
     if window.since > end:
         raise ConflictError(
-            f"table {table} has the changes until {_shown(end)}; those from then until {_shown(window.since)} are missing",
-            remedy=f"Load that window first (`dynamo2ch export start --from {_shown(end)} --to {_shown(window.since)}`), "
-            f"{allow}.",
+            f"table {table} has the changes until {_shown(end)}; until {_shown(window.since)} they would be missing",
+            remedy=f"Load a window that begins there (`dynamo2ch export start --from {_shown(end)}`), {allow}.",
         )
     raise ConflictError(
-        f"the window {window} begins where none of those in table {table} ends: an item that was put before its "
-        "beginning may be deleted in it without a line",
+        f"the window {window} begins before table {table} ends ({_shown(end)}): an item that it saw being put could be "
+        "deleted in another window without a line",
         remedy=f"Windows must touch: the next one begins at {_shown(end)}. Load that one, {allow}.",
     )
 
 
-def guards(snapshot: datetime) -> tuple[Window, Window]:
-    """The first two windows to export after a full export: one to begin the chain, and one beside it.
+def first_window(snapshot: datetime) -> Window:
+    """The best first window after a full export: the shortest one, ending right behind AWS's minute.
 
-    The chain's ends right behind AWS's minute, so that whatever the snapshot can have seen exists at a joint if it was
-    not deleted before it. The other begins right before that minute, so that what was put earlier and is deleted around
-    the moment of the snapshot has a line there. What is left are items that lived only within these minutes.
+    Whatever the snapshot can have seen exists at its end, unless it was deleted before; so the hole is what was put in
+    the quarter of an hour before the snapshot and deleted within AWS's minute around it. With a window of a day it
+    would be what was put in the minutes before the snapshot and deleted within the day.
     """
     end = _up_to_second(snapshot + TAIL)
-    begin = (snapshot - LEAD).replace(microsecond=0)
-    return Window(end - SHORTEST, end), Window(begin, begin + SHORTEST)
+    return Window(end - SHORTEST, end)
 
 
 def next_window(since: datetime, now: datetime, *, margin: timedelta) -> Window | None:
@@ -166,7 +158,7 @@ def windows_between(since: datetime, until: datetime) -> Sequence[Window]:
     if until - since < SHORTEST:
         raise ConflictError(
             f"{_shown(since)} to {_shown(until)} is shorter than the 15 minutes that a window has at least",
-            remedy="Wait a little, or begin earlier: an earlier beginning does no harm where it is the end of a window.",
+            remedy="Wait a little, or begin where an earlier window ends.",
         )
     windows = []
     while since < until:
