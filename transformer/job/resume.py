@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from transformer.errors import ConflictError
-from transformer.job.chain import Loaded, Window, check_continues
+from transformer.job.chain import Loaded, check_continues, window_of
 from transformer.load.ledger import FinishedFile, Job, JobEvent, JobKind, JobState, NoLedger, Totals, living
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def take_up(
         if wanted.kind is JobKind.INCREMENT:
             # Without a ledger nothing is known, and nothing is kept either.
             if not allow_gap and not isinstance(ledger, NoLedger):
-                check_continues(Loaded.of(jobs), Window.of(wanted), wanted.table)
+                check_continues(Loaded.of(jobs), window_of(wanted), wanted.table)
         else:
             _check_others(ledger, wanted, jobs, stored_rows)
         job = ledger.start(wanted)
