@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from transformer.cli import options
+from transformer.cli import aws, options
 from transformer.cli.increment import increment
 from transformer.cli.render import show, show_error
 from transformer.errors import Dynamo2chError, ExitCode, SchemaError
@@ -115,6 +115,11 @@ def snapshot(
 
 
 app.command(epilog=_EXIT_CODES)(increment)
+app.command(epilog=_EXIT_CODES)(aws.sync)
+app.command(epilog=_EXIT_CODES)(aws.repair)
+app.command()(aws.iam)
+app.add_typer(aws.stream_app, name="stream")
+app.add_typer(aws.export_app, name="export")
 
 
 @schema_app.command("check")
