@@ -119,15 +119,14 @@ def _ensure_stream(api: Api, name: str, *, create: bool, shards: int | None) -> 
             raise ConflictError(f"stream {name} is being deleted", remedy="Run the same command again when it is gone.")
         return bool(status in ("ACTIVE", "UPDATING"))
 
-    if api.dry_run and create:
-        found = False
-    else:
+    # A dry run that is to create one tells the longer way.
+    there, ready = not (api.dry_run and create), False
+    if there:
         try:
-            found = True
-            active()
+            ready = active()
         except MissingError:
-            found = False
-    if not found:
+            there = False
+    if not there:
         if not create:
             raise UsageError(
                 f"there is no stream {name} in {api.region}", remedy="Give --create to make it (on-demand mode)."
@@ -136,7 +135,7 @@ def _ensure_stream(api: Api, name: str, *, create: bool, shards: int | None) -> 
         if shards is not None:
             mode = {"StreamModeDetails": {"StreamMode": "PROVISIONED"}, "ShardCount": shards}
         api.call("kinesis", "CreateStream", {}, StreamName=name, **mode)
-    if not found or not api.dry_run:
+    if not ready:
         api.until(active, seconds=_STREAM_POLL, what=f"stream {name}", limit=_STREAM_LIMIT)
 
 
