@@ -35,7 +35,10 @@ Endpoint = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the calls that would be made to AWS; make none.")]
 Bucket = Annotated[
-    str, typer.Option("--bucket", metavar="URL", help="Where exports go: s3://BUCKET[/PREFIX].", show_default=False)
+    str,
+    typer.Option(
+        "--bucket", metavar="URL", help="Where exports go: s3://BUCKET or s3://BUCKET/PREFIX.", show_default=False
+    ),
 ]
 BucketOwner = Annotated[
     str | None, typer.Option("--bucket-owner", metavar="ACCOUNT", help="Account that owns the bucket, if not yours.")
@@ -255,7 +258,7 @@ def iam(
         str, typer.Option("--table", metavar="TABLE_ARN", help="ARN of the DynamoDB table.", show_default=False)
     ],
     bucket: Annotated[
-        str | None, typer.Option("--bucket", metavar="URL", help="s3://BUCKET[/PREFIX] of exports.")
+        str | None, typer.Option("--bucket", metavar="URL", help="Where exports lie: s3://BUCKET/PREFIX.")
     ] = None,
     kms_key: KmsKey = None,
     stream: Annotated[str | None, typer.Option("--stream", metavar="NAME", help="Name or ARN of the stream.")] = None,
