@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from transformer.cli import aws, options
+from transformer.cli import aws, options, synth_history
 from transformer.cli.increment import increment
 from transformer.cli.render import show, show_error
 from transformer.errors import Dynamo2chError, ExitCode, SchemaError
@@ -189,11 +189,20 @@ def synth(
     ratio: Annotated[
         float | None, typer.Option("--ratio", metavar="R", help="How well the data compresses, 4 to 15.")
     ] = None,
+    changes: Annotated[
+        int | None,
+        typer.Option("--changes", metavar="N", help="Make N writes to the items, and incremental exports of them too."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Write a full export as AWS writes it, made of seeded random items."""
     from transformer.synth.export import write_export
 
+    if changes is not None:
+        synth_history.write(
+            directory, shape=shape, items=items, files=files, seed=seed, changes=changes, as_json=as_json
+        )
+        return
     export = write_export(directory, shape=shape, items=items, files=files, seed=seed, ratio=ratio)
     record = {
         "export": str(export.path),
