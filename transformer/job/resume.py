@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 from transformer.errors import ConflictError
 from transformer.job.chain import Loaded, check_continues, window_of
-from transformer.load.ledger import FinishedFile, Job, JobEvent, JobKind, JobState, NoLedger, Totals, living
+from transformer.load.ledger import (
+    FinishedFile,
+    Job,
+    JobEvent,
+    JobKind,
+    JobState,
+    NoLedger,
+    Totals,
+    living,
+    replays_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -80,25 +90,6 @@ def take_up(
     if before is not None and job.state is JobState.STARTED:
         job = ledger.note(job, JobEvent.RESUMED)
     return TakenUp(job, done, replayed, resumed=job.job != wanted.job)
-
-
-def replays_of(job: Job, jobs: Sequence[Job]) -> list[Job]:
-    """The replays of the rejects of `job`, and of the rejects that these had, and so on."""
-    found: list[Job] = []
-    parents = {job.job}
-    while True:
-        children = [
-            each
-            for each in jobs
-            if each.kind is JobKind.REPLAY
-            and each.parent in parents
-            and each.state is not JobState.ABANDONED
-            and each not in found
-        ]
-        if not children:
-            return found
-        found += children
-        parents = {each.job for each in children}
 
 
 def check_same_rows(job: Job, wanted: Job) -> None:

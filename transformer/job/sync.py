@@ -9,17 +9,16 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transformer.aws import exports
-from transformer.errors import ConflictError, ExitCode, UsageError
+from transformer.errors import ConflictError, ExitCode
 from transformer.job import events
 from transformer.job.chain import Loaded, window_of
-from transformer.job.request import SCHEMA_FOLDER
 from transformer.job.snapshot import open_ledger, run
 from transformer.job.stop import StopSwitch
 from transformer.load.ledger import JobKind, JobState
+from transformer.schema.lookup import resolve_table
 from transformer.schema.table import Table
 from transformer.source.window import SHORTEST, Window, first_window, next_window, shown, windows_between
 
@@ -194,20 +193,13 @@ def repair_windows(since: datetime, until: datetime) -> Sequence[Window]:
 
 def _with_schema(request: SyncRequest) -> SyncRequest:
     """The request with its schema file read; by default the one named after the DynamoDB table."""
-    table = request.load.schema
-    if not isinstance(table, Table):
-        from transformer.schema.file import load_schema
-
-        path = Path(SCHEMA_FOLDER) / f"{request.source.name}.yaml" if table is None else Path(table)
-        if not path.is_file():
-            raise UsageError(
-                f"there is no schema file {path} for table {request.source.name}",
-                remedy="Write one (README, `The schema file`), or name another with --schema FILE.",
-            )
-        table = load_schema(path)
-    if request.load.table is not None:
-        table = replace(table, name=request.load.table)
-    return replace(request, load=replace(request.load, schema=table))
+    table = resolve_table(
+        request.load.schema,
+        name=request.load.table,
+        table_in_export=request.source.name,
+        export=f"table {request.source}",
+    )
+    return replace(request, load=replace(request.load, schema=table, table=None))
 
 
 def _jobs(request: SyncRequest) -> list[Job]:
