@@ -16,7 +16,7 @@ import typer
 from transformer.cli import aws, options, synth_history, verify
 from transformer.cli.increment import increment
 from transformer.cli.render import show, show_error
-from transformer.errors import Dynamo2chError, ExitCode, SchemaError
+from transformer.errors import Dynamo2chError, ExitCode, SchemaError, UsageError
 
 _EXIT_CODES = (
     "Exit codes: 0 done; 1 bug; 2 usage or configuration; 3 input rejected or corrupt; 4 verification mismatch; "
@@ -76,6 +76,13 @@ def snapshot(
     ] = None,
     rejects: options.Rejects = None,
     restart: options.Restart = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Load into a table beside, and exchange the two when all of it is in.")
+    ] = False,
+    tombstone_missing: Annotated[
+        bool,
+        typer.Option("--tombstone-missing", help="Load over the table, and mark what the export lacks as deleted."),
+    ] = False,
     shard: options.Shard = None,
     ledger: options.Ledger = None,
     chunk_items: Annotated[
@@ -112,7 +119,14 @@ def snapshot(
         dry_run=dry_run,
         storage_options=options.storage_options(storage_option),
     )
-    run_load(request, debug=_Settings.debug, as_json=as_json)
+    if replace and tombstone_missing:
+        raise UsageError("--replace and --tombstone-missing exclude each other")
+    run_load(
+        request,
+        how="replace" if replace else "tombstone_missing" if tombstone_missing else "load",
+        debug=_Settings.debug,
+        as_json=as_json,
+    )
 
 
 app.command(epilog=_EXIT_CODES)(increment)
