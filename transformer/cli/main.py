@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from transformer.cli import aws, options, synth_history, verify
+from transformer.cli import aws, jobs, options, synth_history, verify
 from transformer.cli.increment import increment
 from transformer.cli.render import show, show_error
 from transformer.errors import Dynamo2chError, ExitCode, SchemaError, UsageError
@@ -34,6 +34,7 @@ app = typer.Typer(
 schema_app = typer.Typer(help="Schema files: validate them, print their SQL.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 verify.register(app)
+jobs.register(app)
 
 
 class _Settings:
