@@ -89,7 +89,9 @@ test-faults: setup ## slow, 30 to 60 minutes: a hundred interrupted loads, each 
 bench-quick: setup ## in less than 90 s: speed of each stage, of other tools on the same bytes, and of whole loads
 	@$(BIN)/python -m bench.quick $(ARGS)
 
-bench: setup ## the same with larger inputs, more shapes and more rounds; figures also go to bench/results/
+bench: setup ## some 15 minutes: the same with larger inputs and more rounds; writes docs/benchmarks.md and docs/charts
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt || \
+	  echo "orjson and DuckDB cannot be installed here: their comparisons are left out" >&2
 	@$(BIN)/python -m bench.full $(ARGS)
 
 check: setup ## lint, format, types, and the directions between the rooms

@@ -16,6 +16,7 @@ import typer
 from transformer.cli import aws, jobs, options, synth_history, verify
 from transformer.cli.increment import increment
 from transformer.cli.render import show, show_error
+from transformer.cli.warm import warm
 from transformer.errors import Dynamo2chError, ExitCode, SchemaError, UsageError
 
 _EXIT_CODES = (
@@ -178,6 +179,9 @@ def schema_ddl(file: options.SchemaArgument, as_json: options.Json = False) -> N
     table = load_schema(file)
     sql = create_table(table)
     show({"file": str(file), "table": table.name, "sql": sql}, lambda: sql, as_json=as_json)
+
+
+app.command("warm", hidden=True)(warm)
 
 
 @app.command()
