@@ -60,8 +60,14 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    ca_cert: options.CaCert = None,
+    client_cert: options.ClientCert = None,
+    client_key: options.ClientKey = None,
+    ask_password: options.AskPassword = False,
 ) -> None:
     _Settings.debug = debug
+    options.warn_of_passwords(sys.argv)
+    options.give_to_settings(ca_cert, client_cert, client_key, ask_password=ask_password)
 
 
 @app.command(epilog=_EXIT_CODES)

@@ -20,7 +20,9 @@ from transformer.load.arrow_stream import arrow_stream
 from transformer.load.engine import claim_engine, load_library, release_engine
 from transformer.load.faults import Action, translate
 from transformer.load.ledger_table import TableLedger
+from transformer.load.preflight import lacks
 from transformer.load.statement import with_format
+from transformer.load.tls import tls_options
 from transformer.schema.ddl import create_table, differences
 from transformer.schema.expression import quote_identifier
 from transformer.schema.layout import arrow_schema
@@ -79,6 +81,8 @@ DEFAULT_FORMAT = "PrettyCompactNoEscapes"
 def open_server(address: Server, settings: Settings) -> ClickHouse:
     """A destination on a server. Raises UsageError or RetryError, see `open_destination`."""
 
+    tls = tls_options(address, settings)
+
     def connect() -> Client:
         return clickhouse_connect.get_client(
             interface="https" if address.secure else "http",
@@ -93,6 +97,7 @@ def open_server(address: Server, settings: Settings) -> ClickHouse:
             autogenerate_session_id=False,  # statements of one session cannot run at the same time
             dedicated_pool=True,  # its sockets close with it
             query_retries=0,
+            **tls,
         )
 
     # Over a network lz4 buffers cost less than the bytes they save.
@@ -185,6 +190,14 @@ class ClickHouse:
         """See `Destination.ensure_table`."""
         with self._client(Action.PREPARE) as client:
             created = not self._exists(client, table)
+            if isinstance(self._address, Server):
+                missing = lacks(client, table, INSERT_SETTINGS, exists=not created)
+                if missing:
+                    lines = "".join(f"\n  - {lack}" for lack in missing)
+                    raise UsageError(
+                        f"{self.url} is not ready for a load into {table.name}:{lines}",
+                        remedy="Have its administrator change that; SECURITY.md has the grants of a loader.",
+                    )
             if created:
                 settings = self._table_settings(client)
                 client.command(create_table(table, if_not_exists=True, settings=settings))
