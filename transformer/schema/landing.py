@@ -158,7 +158,7 @@ def landing_statements(
 
 
 def extra_names(table: Table) -> tuple[str, tuple[str, str, str]]:
-    """What a staged row's errors, and its record, sequence number and arrival, are called: like no column of the row."""
+    """Names of a staged row's errors, and of its record, sequence number and arrival: none that the row has."""
     taken = {column.name for column in row_columns(table)}
 
     def free(name: str) -> str:

@@ -167,22 +167,21 @@ class Expressions:
             f"[('', {value})])"
         )
 
-        def level(held: str, map_: str, list_: str) -> str:
-            body = self.each(
-                [f"tupleElement({held}, 1)", f"tupleElement({held}, 2)"],
-                lambda name, inner: (
-                    f"concat(if({map_}, concat({self.quoted(name)}, ':'), ''), {self.json(tags, inner, depth - 1)})"
-                ),
-            )
-            before = f"multiIf({map_}, if({tags}, '{{\"M\":{{', '{{'), {list_}, if({tags}, '{{\"L\":[', '['), '')"
-            behind = f"multiIf({map_}, if({tags}, '}}}}', '}}'), {list_}, if({tags}, ']}}', ']'), '')"
-            repeated = repeats(f"tupleElement({held}, 1)")
-            return (
-                f"if(({map_} OR {list_}) AND (NOT {one_tag(value)} OR {map_} AND {repeated})"
-                f", {INVALID}, concat({before}, arrayStringConcat({body}, ','), {behind}))"
-            )
-
-        return self.let([entries, is_map, is_list], level)
+        names = f"tupleElement({entries}, 1)"
+        # Of equal expressions the engine computes one. `let` would cost a lambda a level, and 64 in one another are all
+        # that ClickHouse allows.
+        body = self.each(
+            [names, f"tupleElement({entries}, 2)"],
+            lambda name, inner: (
+                f"concat(if({is_map}, concat({self.quoted(name)}, ':'), ''), {self.json(tags, inner, depth - 1)})"
+            ),
+        )
+        before = f"multiIf({is_map}, if({tags}, '{{\"M\":{{', '{{'), {is_list}, if({tags}, '{{\"L\":[', '['), '')"
+        behind = f"multiIf({is_map}, if({tags}, '}}}}', '}}'), {is_list}, if({tags}, ']}}', ']'), '')"
+        return (
+            f"if(({is_map} OR {is_list}) AND (NOT {one_tag(value)} OR {is_map} AND {repeats(names)}), "
+            f"{INVALID}, concat({before}, arrayStringConcat({body}, ','), {behind}))"
+        )
 
     def _json_leaf(self, tags: str, value: str) -> str:
         """What is no map and no list, except empty ones."""

@@ -326,9 +326,11 @@ class DecodeView:
         c = self._c
         if column.name not in self._table.key:
             return f"NOT {c('gone')} AND ({found.bad})"
-        # Keys and image are one item.
         attribute = quote_string(column.path[0])
-        return f"({found.bad}) OR NOT {c('gone')} AND {c('image')}[{attribute}] != {c('keys')}[{attribute}]"
+        key = f"{c('keys')}[{attribute}]"
+        # A key is S, N or B, and the same in the keys and in the image.
+        differs = f"NOT {c('gone')} AND {c('image')}[{attribute}] != {key}"
+        return f"({found.bad}) OR NOT match({key}, '^\\\\{{\"[SNB]\":') OR {differs}"
 
     def _typed(self, computed: dict[str, str], outputs: dict[str, str]) -> None:
         """`_unmapped` and `_raw`, and what cannot be in them."""
