@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from transformer.cli import options
+from transformer.cli import clickpipe, options
 from transformer.cli.render import show, show_error
 from transformer.errors import Dynamo2chError, ExitCode, SchemaError
 
@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 schema_app = typer.Typer(help="Schema files: validate them, print their SQL.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
+app.add_typer(clickpipe.app, name="clickpipe")
 
 
 class _Settings:

@@ -34,10 +34,12 @@ class Expressions:
     """Makes expressions of one statement.
 
     prefix: the beginning of every name that is made here; no column that the statement sees may begin with it.
+    twice: whether binaries are base64 of base64, as in the records of a stream, or base64 once, as in exports.
     """
 
-    def __init__(self, prefix: str = "v_") -> None:
+    def __init__(self, prefix: str = "v_", *, twice: bool = True) -> None:
         self.prefix = prefix
+        self._twice = twice
         self._names = 0
 
     def name(self) -> str:
@@ -109,20 +111,21 @@ class Expressions:
         return f"multiIf({value} IN {NONE}, ({NULL}, ''), startsWith({value}, '{{\"S\":\"'), {text}, ({BAD}, ''))"
 
     def binary(self, value: str) -> str:
-        """(status, base64 text, bytes) of a B. value: name. A record holds base64 of the base64 of the bytes."""
+        """(status, base64 text, bytes) of a B. value: name."""
 
-        def check(outer: str, text: str) -> str:
+        def check(given: str, text: str) -> str:
+            again = f"base64Encode({text}) = {given} AND " if self._twice else ""
             return self.let(
                 [f"tryBase64Decode({text})"],
-                lambda data: (
-                    f"if(base64Encode({text}) = {outer} AND base64Encode({data}) = {text}, "
-                    f"({GOOD}, {text}, {data}), ({BAD}, '', ''))"
-                ),
+                lambda data: f"if({again}base64Encode({data}) = {text}, ({GOOD}, {text}, {data}), ({BAD}, '', ''))",
             )
 
-        decoded = self.let(
-            [inside(value)], lambda outer: self.let([f"tryBase64Decode({outer})"], lambda text: check(outer, text))
-        )
+        def unpacked(given: str) -> str:
+            if not self._twice:
+                return check(given, given)
+            return self.let([f"tryBase64Decode({given})"], lambda text: check(given, text))
+
+        decoded = self.let([inside(value)], unpacked)
         return f"if(startsWith({value}, '{{\"B\":\"'), {decoded}, ({BAD}, '', ''))"
 
     def elements(self, value: str) -> str:

@@ -44,22 +44,25 @@ _NO_STRINGS = "CAST([] AS Array(String))"
 class DecodeView:
     """Makes the SELECT for one destination.
 
-    depth: maps and lists inside one another that are written as JSON text. source_table: the table that records name.
-    record_names: the output columns of errors, record, sequence number and arrival.
+    depth: maps and lists inside one another that are written as JSON text.
+    source_table: the table that the records of a stream name; empty if the input are items of an export.
+    version: of the rows, where the input are items.
+    outputs: the output columns of errors, record, sequence number and arrival.
     """
 
     def __init__(
-        self, table: Table, *, depth: int, source_table: str, errors: str, record_names: tuple[str, str, str]
+        self, table: Table, *, depth: int, outputs: tuple[str, str, str, str], source_table: str = "", version: int = 0
     ) -> None:
         self._table = table
         self._depth = depth
         self._source = source_table
-        self._outputs = (errors, *record_names)
+        self._version = version
+        self._outputs = outputs
         prefix = "v"
         while any(column.name.startswith(prefix) for column in row_columns(table)):
             prefix += "_"
         self._prefix = prefix
-        self._sql = Expressions(prefix)
+        self._sql = Expressions(prefix, twice=bool(source_table))
         self._query = ""
         self._faults: list[tuple[str, str]] = []
 
@@ -73,8 +76,30 @@ class DecodeView:
             lines = "".join(f",\n    {sql} AS {self._c(name)}" for name, sql in computed.items())
             self._query = f"SELECT *{lines}\nFROM (\n{self._query}\n)"
 
-    def select(self, landing: str) -> str:
-        """The statement. landing: the landing table, quoted."""
+    def select(self, source: str) -> str:
+        """The statement. source: SQL of what it reads: the landing table with its columns, or a table with the column
+        `item`, which holds what stands behind "Item" in a line of an export."""
+        c = self._c
+        if self._source:
+            self._records(source)
+        else:
+            self._items(source)
+        dropped = Drops(self._sql, self._table.drop).image(c("whole"))
+        self._layer({"kept": dropped, "gone": f"toUInt8({c('event')} = 'REMOVE')", "broken": self._record_fault()})
+        time = c("time")
+        version = (
+            f"toInt64({time} * if({time} < {_FIRST_US}, 1000, 1))" if self._source else f"toInt64({self._version})"
+        )
+        image = f"if({c('gone')}, CAST(map() AS Map(String, String)), {c('kept')})"
+        self._layer({"image": image, "version": f"toInt64({version})"})
+        self._open_maps()
+        self._gather()
+        self._finish()
+        # The setting wins over those of an insert; without it older servers read some decimals one bit off.
+        return f"{self._query}\nSETTINGS precise_float_parsing = 1"
+
+    def _records(self, landing: str) -> None:
+        """The innermost subqueries for records."""
         c = self._c
         self._query = (
             f"SELECT\n    raw AS {c('raw')},\n    sequence_number AS {c('sequence')},\n    arrival AS {c('arrival')},\n"
@@ -90,20 +115,23 @@ class DecodeView:
         })  # fmt: skip
         # A record without a table name is damaged, and nobody else would keep it.
         self._query += f"\nWHERE {c('source')} IN ('', {quote_string(self._source)})"
-        dropped = Drops(self._sql, self._table.drop).image(c("whole"))
-        self._layer({"kept": dropped, "gone": f"toUInt8({c('event')} = 'REMOVE')", "broken": self._record_fault()})
-        self._layer({
-            "image": f"if({c('gone')}, CAST(map() AS Map(String, String)), {c('kept')})",
-            "version": f"toInt64({c('time')} * if({c('time')} < {_FIRST_US}, 1000, 1))",
-        })  # fmt: skip
-        self._open_maps()
-        self._gather()
-        self._finish()
-        return f"{self._query}\nSETTINGS precise_float_parsing = 1"
+
+    def _items(self, source: str) -> None:
+        """The innermost subqueries for items of an export."""
+        c = self._c
+        self._query = (
+            f"SELECT\n    item AS {c('raw')},\n    '' AS {c('sequence')},\n    now64(3) AS {c('arrival')},\n"
+            f"    JSONExtract(item, 'Map(String, String)') AS {c('whole')}\nFROM {source}"
+        )
+        self._layer({"event": "'INSERT'", "keys": c("whole")})
 
     def _record_fault(self) -> str:
         """Why a record as such cannot become a row, or nothing."""
         c = self._c
+        if not self._source:
+            names = repeats(f"mapKeys({c('whole')})")
+            whole = f"isValidJSON({c('raw')}) AND startsWith(trimLeft({c('raw')}), '{{')"
+            return f"multiIf(NOT ({whole}), 'record', {names}, 'duplicate name', '')"
         names, keys = repeats(f"mapKeys({c('whole')})"), repeats(f"mapKeys({c('keys')})")
         time = c("time")
         return (
@@ -145,7 +173,8 @@ class DecodeView:
         raw = self._raw(column.path)
         if column.default is None or takes_null(column.type):
             return raw
-        return f"if({raw} IN {NONE} AND NOT {self._c('gone')}, {quote_string(_as_in_record(column.default))}, {raw})"
+        default = _as_written(column.default, twice=bool(self._source))
+        return f"if({raw} IN {NONE} AND NOT {self._c('gone')}, {quote_string(default)}, {raw})"
 
     def _gather(self) -> None:
         """Raw values by kind, JSON texts, and what is prepared of them."""
@@ -359,7 +388,10 @@ class DecodeView:
         """The record for the dead letters; where the schema drops something, written anew without it."""
         c, sql = self._c, self._sql
         if not self._table.drop:
-            return c("raw")
+            raw = c("raw")
+            # What begins with ! is a whole line that is no item of an export: see `landing.server_statements`.
+            line = f"if(startsWith({raw}, '!'), substring({raw}, 2), concat('{{\"Item\":', {raw}, '}}'))"
+            return raw if self._source else line
 
         def members(map_: str) -> str:
             entries = sql.each(
@@ -368,6 +400,8 @@ class DecodeView:
             )
             return f"'{{', arrayStringConcat({entries}, ','), '}}'"
 
+        if not self._source:
+            return f"if({c('broken')} = 'record', '', concat('{{\"Item\":', {members(c('kept'))}, '}}'))"
         return (
             f"if({c('broken')} = 'record', '', concat('{{\"eventName\":\"', {c('event')}, '\",\"tableName\":', "
             f'{sql.let([c("source")], sql.quoted)}, \',"dynamodb":{{"ApproximateCreationDateTime":\', '
@@ -376,9 +410,9 @@ class DecodeView:
         )
 
 
-def _as_in_record(default: dict[str, object]) -> str:
-    """A default as a record would hold it: compact, and binaries encoded twice."""
+def _as_written(default: dict[str, object], *, twice: bool) -> str:
+    """A default as the input would hold it: compact, and in records with binaries encoded once more."""
     (tag, value), *_ = default.items()
-    if tag == "B":
+    if tag == "B" and twice:
         value = base64.b64encode(str(value).encode()).decode()
     return json.dumps({tag: value}, ensure_ascii=False, separators=(",", ":"))
