@@ -57,6 +57,8 @@ class Settings:
     connect_timeout, read_timeout: whole seconds, for http(s) destinations; DYNAMO2CH_CONNECT_TIMEOUT and
         DYNAMO2CH_READ_TIMEOUT. A server at work sends signs of life, so the second one counts silence, not the length
         of an insert.
+    cloud_key_id, cloud_key_secret: of the ClickHouse Cloud API; CLICKHOUSE_CLOUD_KEY_ID, and
+        CLICKHOUSE_CLOUD_KEY_SECRET or the text of the file that CLICKHOUSE_CLOUD_KEY_SECRET_FILE names.
     log_level, log_format: DYNAMO2CH_LOG_LEVEL, DYNAMO2CH_LOG_FORMAT. `auto` is text on a terminal and JSON elsewhere.
     """
 
@@ -65,6 +67,8 @@ class Settings:
     read_timeout: int = 300
     log_level: str = "info"
     log_format: str = "auto"
+    cloud_key_id: str = ""
+    cloud_key_secret: Secret | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -80,6 +84,8 @@ class Settings:
             read_timeout=_seconds(environ, "DYNAMO2CH_READ_TIMEOUT", default.read_timeout),
             log_level=_choice(environ, "DYNAMO2CH_LOG_LEVEL", default.log_level, LOG_LEVELS),
             log_format=_choice(environ, "DYNAMO2CH_LOG_FORMAT", default.log_format, LOG_FORMATS),
+            cloud_key_id=environ.get("CLICKHOUSE_CLOUD_KEY_ID", ""),
+            cloud_key_secret=_secret(environ, "CLICKHOUSE_CLOUD_KEY_SECRET"),
         )
 
 

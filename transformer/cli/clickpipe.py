@@ -110,3 +110,96 @@ def render(
         lines.append(f"view: {cost.sql_bytes:,} bytes of SQL, {cost.seconds:.2f} s an insert of one record")
     lines.append(f"next: {shlex.join(['less', str(out / 'README.md')])}")
     show(record, lambda: "\n".join(lines), as_json=as_json)
+
+
+Organization = Annotated[
+    str,
+    typer.Option(
+        "--organization", metavar="ID", envvar="CLICKHOUSE_CLOUD_ORGANIZATION", help="ClickHouse organization."
+    ),
+]
+Service = Annotated[
+    str, typer.Option("--service", metavar="ID", envvar="CLICKHOUSE_CLOUD_SERVICE", help="ClickHouse Cloud service.")
+]
+ApiUrl = Annotated[
+    str,
+    typer.Option("--api-url", metavar="URL", envvar="CLICKHOUSE_CLOUD_API_URL", help="Where the Cloud API is."),
+]
+API_URL = "https://api.clickhouse.cloud"
+
+
+def cloud_api(organization: str, service: str, url: str) -> Any:
+    """The Cloud API with the key of the environment. Raises UsageError without one."""
+    from transformer.clickpipe.api import CloudApi
+    from transformer.settings import Settings
+
+    settings = Settings.from_environment()
+    return CloudApi(organization, service, settings.cloud_key_id, settings.cloud_key_secret, url=url)
+
+
+@app.command()
+def apply(
+    schema: SchemaFile,
+    stream: Stream,
+    region: Region,
+    organization: Organization,
+    service: Service,
+    to: options.To = None,
+    design: DesignOption = "landing",
+    database: Database = "default",
+    source_table: SourceTable = "",
+    account: Account = "",
+    role: Role = "",
+    depth: Depth = 6,
+    keep_raw: KeepRaw = 0,
+    start: Annotated[
+        int | None,
+        typer.Option("--start", metavar="SECONDS", help="Read from this UNIX second on. Default: all there is."),
+    ] = None,
+    wake: Annotated[bool, typer.Option("--wake", help="Wake the service if it is idle.")] = False,
+    discover: Annotated[
+        bool, typer.Option("--discover", help="Compare the mapping with the fields of the live stream first.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Make a pipe that does not run anew, from an hour before the newest row.")
+    ] = False,
+    wait: Annotated[int, typer.Option("--wait", metavar="SECONDS", help="How long to wait until it runs.")] = 600,
+    api_url: ApiUrl = API_URL,
+    as_json: options.Json = False,
+) -> None:
+    """Create tables, views and the pipe, or see that they are as they should be. May be run again."""
+    import contextlib
+
+    from transformer.clickpipe.apply import Waiting
+    from transformer.clickpipe.apply import apply as run
+    from transformer.load.destination import DEFAULT_DESTINATION, open_destination
+
+    spec = build(schema, stream, region, design, database, source_table, account, role, depth, keep_raw, start)
+    with (
+        contextlib.closing(cloud_api(organization, service, api_url)) as api,
+        contextlib.closing(open_destination(to or DEFAULT_DESTINATION)) as destination,
+    ):
+        done = run(spec, api, destination, wake=wake, discover=discover, restart=restart, waiting=Waiting(float(wait)))
+    record = {"pipe": done.pipe_id, "name": spec.name, "state": done.state, "steps": done.steps}
+    show(record, lambda: "\n".join(done.steps), as_json=as_json)
+
+
+@app.command()
+def delete(
+    schema: SchemaFile,
+    organization: Organization,
+    service: Service,
+    api_url: ApiUrl = API_URL,
+    as_json: options.Json = False,
+) -> None:
+    """Delete the pipe of a schema. Tables, views and rows stay."""
+    import contextlib
+
+    from transformer.clickpipe.apply import delete as run
+    from transformer.clickpipe.spec import PipeSpec
+    from transformer.schema.file import load_schema
+
+    name = PipeSpec(load_schema(schema), "any", "eu-west-1").name
+    with contextlib.closing(cloud_api(organization, service, api_url)) as api:
+        done = run(name, api)
+    show({"name": name, "steps": done.steps}, lambda: "\n".join(done.steps), as_json=as_json)

@@ -80,12 +80,12 @@ def direct_design(table: Table, *, database: str | None = None, if_not_exists: b
     listed = ",\n".join(selected)
     statements = [
         Statement("destination", table.name, create_table(table, database=database, if_not_exists=if_not_exists)),
-        Statement(
+        Statement.marked(
             "fields of the pipe",
             landing,
             f"CREATE TABLE {exists}{qualified(landing)}{cluster}\n(\n{lines}\n)\nENGINE = Null",
         ),
-        Statement(
+        Statement.marked(
             "view of the rows",
             view,
             f"CREATE MATERIALIZED VIEW {exists}{qualified(view)}{cluster} TO {qualified(table.name)} AS\n"

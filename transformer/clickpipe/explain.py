@@ -33,10 +33,10 @@ def explain(spec: PipeSpec, made: Pipe, files: list[str]) -> str:
     if spec.design is Design.LANDING:
         kept = f"keeps it for {spec.keep_raw_days} days" if spec.keep_raw_days else "keeps nothing"
         parts.append(
-            f"The pipe writes it, as it is, to `{names.landing}`, which {kept}. The view `{names.decode}` decodes it by "
-            f"the rules that the snapshot is loaded by. What is exact goes on to `{spec.table.name}`; a REMOVE becomes "
-            f"a tombstone; everything else is kept whole in `{names.dead}`, with the reasons. JSON text is written for "
-            f"up to {spec.depth} maps and lists inside one another.\n"
+            f"The pipe writes it, as it is, to `{names.landing}`, which {kept}. The view `{names.decode}` decodes it "
+            f"by the rules that the snapshot is loaded by. What is exact goes on to `{spec.table.name}`; a REMOVE "
+            f"becomes a tombstone; everything else is kept whole in `{names.dead}`, with the reasons. JSON text is "
+            f"written for up to {spec.depth} maps and lists inside one another.\n"
         )
         if spec.table.drop:
             parts.append(

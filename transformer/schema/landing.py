@@ -10,12 +10,13 @@ would fail the whole insert, after other views of the same table have been writt
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from transformer.errors import UsageError
 from transformer.schema.ddl import create_table
-from transformer.schema.expression import quote_identifier
+from transformer.schema.expression import quote_identifier, quote_string
 from transformer.schema.landing_view import DecodeView
 from transformer.schema.layout import row_columns
 
@@ -71,11 +72,23 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement: what it makes, in words and by name, and its SQL without a semicolon."""
+    """One statement: what it makes, in words and by name, and its SQL without a semicolon.
+
+    mark: what stands in its COMMENT, so that drift can be seen; empty for tables that hold rows, which are compared
+        column by column instead.
+    """
 
     title: str
     name: str
     sql: str
+    mark: str = ""
+
+    @classmethod
+    def marked(cls, title: str, name: str, sql: str) -> Statement:
+        """A statement whose COMMENT says what it was made from."""
+        digest = hashlib.sha256(sql.replace("IF NOT EXISTS ", "", 1).encode()).hexdigest()[:16]
+        mark = f"dynamo2ch {digest}"
+        return cls(title, name, f"{sql}\nCOMMENT {quote_string(mark)}", mark)
 
 
 def landing_statements(
@@ -192,16 +205,16 @@ class _Way:
         )
         from_stage = f"FROM {self._name(names.stage)}"
         return [
-            Statement(
+            Statement.marked(
                 "stage", names.stage, f"{self._create('TABLE', names.stage)}\n{_columns(self.staged)}\nENGINE = Null"
             ),
-            Statement(
+            Statement.marked(
                 "view of the rows",
                 names.rows,
                 f"{self._create('MATERIALIZED VIEW', names.rows)} TO {self._name(self._table.name)} AS\n"
                 f"SELECT\n{rows}\n{from_stage}\nWHERE empty({error})",
             ),
-            Statement(
+            Statement.marked(
                 "view of the dead letters",
                 names.to_dead,
                 f"{self._create('MATERIALIZED VIEW', names.to_dead)} TO {self._name(names.dead)} AS\n"
@@ -212,7 +225,7 @@ class _Way:
     def decode(self, view: DecodeView) -> Statement:
         """The decoding view, the last: from then on input becomes rows."""
         names = self.names
-        return Statement(
+        return Statement.marked(
             "decoding view",
             names.decode,
             f"{self._create('MATERIALIZED VIEW', names.decode)} TO {self._name(names.stage)} AS\n"
