@@ -59,12 +59,14 @@ class Settings:
         of an insert.
     cloud_key_id, cloud_key_secret: of the ClickHouse Cloud API; CLICKHOUSE_CLOUD_KEY_ID, and
         CLICKHOUSE_CLOUD_KEY_SECRET or the text of the file that CLICKHOUSE_CLOUD_KEY_SECRET_FILE names.
+    retry_seconds: for how long a call to the destination is tried again once a load has begun; DYNAMO2CH_RETRY_SECONDS.
     log_level, log_format: DYNAMO2CH_LOG_LEVEL, DYNAMO2CH_LOG_FORMAT. `auto` is text on a terminal and JSON elsewhere.
     """
 
     clickhouse_password: Secret | None = None
     connect_timeout: int = 10
     read_timeout: int = 300
+    retry_seconds: int = 600
     log_level: str = "info"
     log_format: str = "auto"
     cloud_key_id: str = ""
@@ -82,6 +84,7 @@ class Settings:
             clickhouse_password=_secret(environ, "CLICKHOUSE_PASSWORD"),
             connect_timeout=_seconds(environ, "DYNAMO2CH_CONNECT_TIMEOUT", default.connect_timeout),
             read_timeout=_seconds(environ, "DYNAMO2CH_READ_TIMEOUT", default.read_timeout),
+            retry_seconds=_seconds(environ, "DYNAMO2CH_RETRY_SECONDS", default.retry_seconds),
             log_level=_choice(environ, "DYNAMO2CH_LOG_LEVEL", default.log_level, LOG_LEVELS),
             log_format=_choice(environ, "DYNAMO2CH_LOG_FORMAT", default.log_format, LOG_FORMATS),
             cloud_key_id=environ.get("CLICKHOUSE_CLOUD_KEY_ID", ""),

@@ -65,11 +65,13 @@ def test_sizes_are_shown_in_binary_units(size: int, text: str) -> None:
     assert format_size(size) == text
 
 
-@given(memory=st.integers(LEAST_MEMORY, 1 << 36), workers=st.integers(1, 256))
-def test_the_shares_never_exceed_the_budget(memory: int, workers: int) -> None:
-    budget = Budget.plan(memory, workers=workers)
+@given(
+    memory=st.integers(LEAST_MEMORY, 1 << 36), workers=st.integers(1, 256), held=st.sampled_from([0, 4 << 20, 12 << 20])
+)
+def test_the_shares_never_exceed_the_budget(memory: int, workers: int, held: int) -> None:
+    budget = Budget.plan(memory, workers=workers, input_bytes=held)
     blocks = 2 * budget.workers * budget.block_bytes
-    assert blocks + budget.holding + budget.inserting <= memory
+    assert blocks + budget.workers * held + budget.holding + budget.inserting <= memory
     assert blocks <= memory // 4
     assert SMALLEST_BLOCK <= budget.block_bytes <= LARGEST_BLOCK
     assert 1 <= budget.workers <= workers
