@@ -66,9 +66,9 @@ class Settings:
     clickhouse_password: Secret | None = None
     connect_timeout: int = 10
     read_timeout: int = 300
-    retry_seconds: int = 600
     log_level: str = "info"
     log_format: str = "auto"
+    retry_seconds: int = 600
     cloud_key_id: str = ""
     cloud_key_secret: Secret | None = None
 

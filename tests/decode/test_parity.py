@@ -13,6 +13,7 @@ from decode_tables import cases
 from hypothesis import event, given, reject
 from hypothesis import strategies as st
 
+from transformer.decode.defaults import Defaults
 from transformer.decode.kernels import layout
 from transformer.decode.plan import Plan
 from transformer.errors import SchemaError
@@ -48,10 +49,11 @@ WIDE_OPEN = Table(
 
 @st.composite
 def decodable_cases(draw):
-    """Cases whose table the decoder accepts: it refuses columns that contradict each other."""
+    """Cases whose table the decoder accepts: it refuses columns that contradict each other, and defaults with parts."""
     table, text = draw(cases())
     try:
         Plan(table)
+        Defaults(table)
     except SchemaError as error:
         event(f"refused: {error.remedy}")
         reject()

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from transformer.cli import clickpipe, options
+from transformer.cli.increment import increment
 from transformer.cli.render import show, show_error
 from transformer.errors import Dynamo2chError, ExitCode, SchemaError
 
@@ -66,39 +67,15 @@ def snapshot(
     export: options.Export,
     schema: options.Schema = None,
     to: options.To = None,
-    table: Annotated[
-        str | None, typer.Option("--table", metavar="T", help="Destination table. Default: as in the schema file.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", metavar="N", help="Threads that read and decode. Default: one a core.")
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            "--memory",
-            metavar="SIZE",
-            help="Memory for data in flight, such as 512MiB, on top of the program's own. Default: 256MiB a worker.",
-        ),
-    ] = None,
-    max_rejects: Annotated[
-        int,
-        typer.Option(
-            "--max-rejects", metavar="N", help="Rejected items that still count as success. Never stops a load."
-        ),
-    ] = 0,
+    table: options.Table = None,
+    workers: options.Workers = None,
+    memory: options.Memory = None,
+    max_rejects: options.MaxRejects = 0,
     stop_after_rejects: Annotated[
         int | None, typer.Option("--stop-after-rejects", metavar="N", help="End early once N items are rejected.")
     ] = None,
-    rejects: Annotated[
-        str | None,
-        typer.Option(
-            "--rejects", metavar="URL", help="Folder for rejected items. Default: .dynamo2ch/rejects/<export>."
-        ),
-    ] = None,
-    restart: Annotated[
-        bool,
-        typer.Option("--restart", help="Give up what earlier runs of this export have loaded; load all of it again."),
-    ] = False,
+    rejects: options.Rejects = None,
+    restart: options.Restart = False,
     shard: options.Shard = None,
     ledger: options.Ledger = None,
     chunk_items: Annotated[
@@ -114,13 +91,9 @@ def snapshot(
     storage_option: options.StorageOption = None,
 ) -> None:
     """Load a full export into a ClickHouse table; goes on where an earlier run has ended."""
-    from transformer.cli.progress import bars_wanted, observer
-    from transformer.cli.signals import handled
-    from transformer.cli.summary import summarise
+    from transformer.cli.load import run_load
     from transformer.job.budget import parse_size
     from transformer.job.request import SnapshotRequest
-    from transformer.job.snapshot import run
-    from transformer.job.stop import StopSwitch
 
     request = SnapshotRequest(
         export=export,
@@ -139,17 +112,10 @@ def snapshot(
         dry_run=dry_run,
         storage_options=options.storage_options(storage_option),
     )
-    stop = StopSwitch()
-    bars = bars_wanted()
-    with handled(stop, as_log=not bars), observer(bars=bars, debug=_Settings.debug) as observe:
-        result = run(request, observe=observe, stop=stop)
-    if as_json or result.files:
-        show(result.to_dict(), lambda: summarise(result, to=to), as_json=as_json)
-    if result.error is not None:
-        show_error(result.error, debug=_Settings.debug, where=result.error_file)
-    elif result.exit_code == ExitCode.INPUT:
-        show_error(result.too_many_rejects(), debug=False)
-    raise typer.Exit(result.exit_code)
+    run_load(request, debug=_Settings.debug, as_json=as_json)
+
+
+app.command(epilog=_EXIT_CODES)(increment)
 
 
 @schema_app.command("check")

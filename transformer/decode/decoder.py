@@ -15,13 +15,18 @@ import pyarrow as pa
 
 from transformer.decode.arrays import LISTS, MAPS, ArrayBuilder, Fault
 from transformer.decode.defaults import Defaults
+from transformer.decode.envelope import Envelope
 from transformer.decode.kernels import layout
 from transformer.decode.kernels.grammar import original_position
+from transformer.decode.kernels.keys import mark_unequal
 from transformer.decode.kernels.lines import LINES, SIZE, index_lines
 from transformer.decode.kernels.locate import locate, settle
 from transformer.decode.kernels.primitives import PADDING
 from transformer.decode.plan import Plan
 from transformer.decode.position import path_at, path_text, redact
+from transformer.decode.reference_change import keys_agree
+from transformer.decode.reference_item import read_change
+from transformer.decode.reference_json import FaultError
 from transformer.decode.spans import Spans
 from transformer.errors import InternalError, RejectCode, Verdict
 from transformer.schema.layout import arrow_schema
@@ -72,17 +77,18 @@ class Step:
 
 
 class Decoder:
-    """Decodes lines of full exports into rows of one table.
+    """Decodes lines of one kind of export into rows of one table.
 
-    table: the destination. version: the version that every row gets, in microseconds since 1970.
+    table: the destination. version: the version that every row of a full export gets, in microseconds since 1970;
+    changes have their own. envelope: the kind of lines.
     Raises SchemaError when columns contradict each other or a default does not fit its column.
     Not safe to share between threads: every thread has its own.
     """
 
-    def __init__(self, table: Table, *, version: int) -> None:
+    def __init__(self, table: Table, *, version: int = 0, envelope: Envelope = Envelope.ITEM) -> None:
         self._table = table
         self._version = version
-        self._plan = Plan(table)
+        self._plan = Plan(table, envelope)
         self._spans = Spans(self._plan)
         self._builder = ArrayBuilder(self._plan, self._spans)
         self.schema: pa.Schema = arrow_schema(table)
@@ -161,7 +167,8 @@ class Decoder:
         table, spans = self._table, self._spans
         rows = int(spans.counts[0])
         builder = self._builder
-        builder.begin(buffer)
+        image = self._images(rows)
+        builder.begin(buffer, image)
         arrays: list[pa.Array] = []
         verdicts: dict[int, _Finding] = {}
         for i, column in enumerate(table.columns):
@@ -172,20 +179,21 @@ class Decoder:
                     column.type,
                     column.convert,
                     is_key=column.name in table.key,
-                    filled=self._defaults.fill(i, builder.source(self._plan.leaves[i][-1])),
+                    filled=self._defaults.fill(i, builder.source(self._plan.leaves[i][-1]), image),
                     drop=self._drops[i],
                 )
             )
             if len(builder.faults) > seen:
-                self._judge(builder.faults[seen:], column.name, buffer, verdicts)
-        arrays.append(pa.repeat(pa.scalar(self._version, pa.int64()), rows))
-        arrays.append(pa.repeat(pa.scalar(0, pa.uint8()), rows))
+                home = self._keys_or_item(column.name)
+                self._judge(builder.faults[seen:], column.name, home, verdicts)
+        arrays += self._versions(rows, image, verdicts)
         if table.unmapped_policy is UnmappedPolicy.REJECT:
             self._judge_unmapped(buffer, verdicts)
         if table.unmapped_policy is UnmappedPolicy.KEEP:
             arrays.append(builder.unmapped())
         if table.raw_column:
             arrays.append(builder.raw())
+        self._judge_keys(buffer, rows, verdicts)
         keep = np.ones(rows, np.bool_)
         keep[list(verdicts)] = False
         key_tags = tuple(self._tags(self._plan.leaves[number][-1], keep) for number in self._keys)
@@ -201,9 +209,66 @@ class Decoder:
             spans.enlarge(spans.pending)
         return Step(size, lines, items, batch, rejects, key_tags)
 
-    def _judge(self, faults: list[Fault], column: str, buffer: np.ndarray, findings: dict[int, _Finding]) -> None:
-        """Of each row's faults in one column, keep the leftmost, unless an earlier column had one already."""
-        spans, item = self._spans, self._builder.source(self._plan.item)
+    def _images(self, rows: int) -> np.ndarray | None:
+        """Which rows have an item, as bool; None when all have."""
+        if self._plan.changes is None:
+            return None
+        source = self._builder.source(self._plan.item)
+        image = source.tag[source.base : source.base + rows] != layout.MISSING
+        return None if image.all() else image
+
+    def _keys_or_item(self, column: str) -> Node:
+        """The map in which a column's attribute is missed."""
+        changes = self._plan.changes
+        return changes.keys if changes is not None and column in self._table.key else self._plan.item
+
+    def _versions(self, rows: int, image: np.ndarray | None, findings: dict[int, _Finding]) -> list[pa.Array]:
+        """The columns version and is_deleted."""
+        changes, builder = self._plan.changes, self._builder
+        if changes is None:
+            version = pa.repeat(pa.scalar(self._version, pa.int64()), rows)
+        else:
+            seen = len(builder.faults)
+            version = builder.times(changes.time)
+            self._judge(builder.faults[seen:], self._table.version_column, changes.metadata, findings)
+        deleted = pa.repeat(pa.scalar(0, pa.uint8()), rows) if image is None else pa.array((~image).astype(np.uint8))
+        return [version, deleted]
+
+    def _judge_keys(self, buffer: np.ndarray, rows: int, findings: dict[int, _Finding]) -> None:
+        """Of changes: Keys must hold the key attributes and nothing else, with the values of the new image.
+
+        Bytes are compared; a line on which they differ is asked slowly, because `1` and `1.0` are one number.
+        """
+        changes, spans = self._plan.changes, self._spans
+        if changes is None:
+            return
+        keys, item = self._builder.source(changes.keys), self._builder.source(self._plan.item)
+        marks = np.zeros(rows, np.uint8)
+        size = np.full(rows, changes.keys_size, np.int64)
+        for in_keys, in_image in changes.pairs:
+            one, other = self._builder.source(in_keys), self._builder.source(in_image)
+            size += spans.length[one.base : one.base + rows]
+            mark_unequal(
+                buffer, spans.start, spans.length, spans.tag, item.base, one.base, other.base, rows, marks
+            )  # fmt: skip
+        differ = (marks != 0) | (spans.length[keys.base : keys.base + rows] != size)
+        names = {str(in_keys.path[-1]) for in_keys, _ in changes.pairs}
+        for row in np.flatnonzero(differ).tolist():
+            line = int(spans.rows[row, layout.W_ITEM])
+            try:
+                agree = keys_agree(read_change(buffer[spans.starts[line] : spans.ends[line]].tobytes()), names)
+            except FaultError:
+                agree = False  # a fault of an earlier class, which the verdict on the row will find
+            if not agree:
+                place = int(spans.start[keys.base + row])
+                findings.setdefault(row, _Finding(RejectCode.KEYS_DIFFER, place, "", ""))
+
+    def _judge(self, faults: list[Fault], column: str, home: Node, findings: dict[int, _Finding]) -> None:
+        """Of each row's faults in one column, keep the leftmost, unless an earlier column had one already.
+
+        home: the map whose brace is the place of what is missing.
+        """
+        spans, item = self._spans, self._builder.source(home)
         found: dict[int, _Finding] = {}
         for fault in faults:
             row = self._row_of(fault.level, fault.record)

@@ -1,4 +1,4 @@
-"""One full export into one table: find it, check the schema, open the destination, load every file, account for it."""
+"""One export into one table: find it, check the schema, open the destination, load every file, account for it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transformer.errors import Dynamo2chError, MismatchError, RejectsError, UsageError
 from transformer.job import events
 from transformer.job.budget import MEMORY_PER_WORKER, Budget, format_size
+from transformer.job.chain import Loaded
 from transformer.job.parts import Parts
 from transformer.job.pipeline import Pipeline
 from transformer.job.recorder import Recorder
@@ -54,7 +56,7 @@ def run(
     stop: StopSwitch | None = None,
     decoder: DecoderFactory | None = None,
 ) -> SnapshotResult:
-    """Load one full export into one table.
+    """Load one export, full or incremental, into one table.
 
     A run goes on where earlier runs of the same export into the same table have ended, as the ledger tells (see
     `transformer.job.resume`): files that are loaded are skipped, and the others are loaded from their beginning, in the
@@ -122,12 +124,12 @@ def _load(
     from transformer.source.streams import input_bytes
 
     result.export = public_url(request.export)
-    export = find_export(request.export, request.storage_options)
+    export = find_export(request.export, request.storage_options, incremental=request.incremental)
     result.export = export.shown
     result.warnings.extend(export.warnings)
     table = resolve_table(request, export)
     result.table = table.name
-    decode, slack, revision = _decoding(decoder)
+    decode, slack, revision = _decoding(decoder, incremental=request.incremental)
     slack = max(slack, LEAST_SLACK)
     files = list(export.files) if request.shard is None else request.shard.of(export.files)
     result.items_in_manifest = _items(files)
@@ -147,7 +149,11 @@ def _load(
         destination.ensure_table(table)
         ledger = open_ledger(request.ledger, destination, table, dry_run=request.dry_run)
         taken = take_up(
-            ledger, wanted, restart=request.restart, stored_rows=lambda: int(destination.query(stored_rows(table)))
+            ledger,
+            wanted,
+            restart=request.restart,
+            stored_rows=lambda: int(destination.query(stored_rows(table))),
+            allow_gap=request.allow_gap,
         )
         job = taken.job
         result.job, result.attempt, result.job_complete = job.job, job.attempts, taken.complete
@@ -200,6 +206,8 @@ def _load(
             if url != NULL_DESTINATION:
                 retry(lambda: _check_keys(result, table, destination))
             retry(lambda: _complete(result, ledger, job, export))
+        if request.incremental and result.job_complete:
+            _tell_end(result, Loaded.of(ledger.jobs(table.name)))
     if quarantine is not None and (result.items_rejected or taken.rejects):
         result.rejects = quarantine.url
     if account.largest_chunk > budget.largest_chunk:
@@ -215,20 +223,23 @@ def _wanted(request: SnapshotRequest, export: Export, table: Table, job: str, re
     from transformer.schema.ddl import fingerprint
 
     limits = ChunkLimits.for_table(table)
+    since, until = export.window or (None, None)
     return Job(
         job=job,
-        kind=JobKind.SNAPSHOT,
+        kind=JobKind.SNAPSHOT if export.window is None else JobKind.INCREMENT,
         table=table.name,
         export=export.fingerprint,
         export_id=export.export_id or "",
         url=export.shown,
         export_time="" if export.export_time is None else moment(export.export_time),
+        window_since="" if since is None else moment(since),
+        window_until="" if until is None else moment(until),
         summary_md5=export.summary_md5 or "",
         files_md5=export.files_md5 or "",
         files=len(export.files),
         items=export.item_count,
-        version_from=table.version_from.value,
-        version=snapshot_version(table, export),
+        version_from=table.version_from.value if export.window is None else "write_time",
+        version=snapshot_version(table, export) if export.window is None else 0,
         schema=fingerprint(table),
         revision=revision,
         chunk_items=min(limits.items, request.chunk_items or limits.items),
@@ -288,13 +299,14 @@ def _add_skipped(result: SnapshotResult, taken: TakenUp, files: Sequence[DataFil
         result.status = Status.COMPLETE_WITH_REJECTS
 
 
-def _decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]:
+def _decoding(decoder: DecoderFactory | None, *, incremental: bool) -> tuple[DecoderFactory, int, int]:
     """What makes decoders, the bytes that a buffer needs behind its data for them, and the revision of their rows."""
     if decoder is not None:
         return decoder, 0, 0
     from transformer.decode.decoder import REVISION, SLACK, Decoder
+    from transformer.decode.envelope import Envelope
 
-    return Decoder, SLACK, REVISION
+    return partial(Decoder, envelope=Envelope.CHANGE if incremental else Envelope.ITEM), SLACK, REVISION
 
 
 def _conclude(result: SnapshotResult, account: Account, stop: StopSwitch) -> None:
@@ -324,6 +336,17 @@ def _complete(result: SnapshotResult, ledger: Ledger, job: Job, export: Export) 
     if ledger.files(job.job).keys() >= {file.name for file in export.files}:
         ledger.note(job, JobEvent.COMPLETE)
         result.job_complete = True
+
+
+def _tell_end(result: SnapshotResult, loaded: Loaded) -> None:
+    """Enter up to when the table follows its source, and warn of windows that nothing goes on from."""
+    end = loaded.end()
+    result.exact_until = "" if end is None else moment(end)
+    for window in loaded.loose():
+        result.warnings.append(
+            f"no window begins where the window {window} ends: what was put in it and deleted later may still be in "
+            "the table"
+        )
 
 
 def _check_keys(result: SnapshotResult, table: Table, destination: Destination) -> None:

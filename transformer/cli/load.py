@@ -1,0 +1,36 @@
+"""Run a load and show what became of it: what `snapshot` and `increment` have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from transformer.cli.render import show, show_error
+from transformer.errors import ExitCode
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from transformer.job.request import SnapshotRequest
+
+
+def run_load(request: SnapshotRequest, *, debug: bool, as_json: bool) -> NoReturn:
+    """Do what is asked, with bars or log lines, and leave with the exit code of the result."""
+    from transformer.cli.progress import bars_wanted, observer
+    from transformer.cli.signals import handled
+    from transformer.cli.summary import summarise
+    from transformer.job.snapshot import run
+    from transformer.job.stop import StopSwitch
+
+    stop = StopSwitch()
+    bars = bars_wanted()
+    with handled(stop, as_log=not bars), observer(bars=bars, debug=debug) as observe:
+        result = run(request, observe=observe, stop=stop)
+    if as_json or result.files:
+        show(result.to_dict(), lambda: summarise(result, to=request.destination), as_json=as_json)
+    if result.error is not None:
+        show_error(result.error, debug=debug, where=result.error_file)
+    elif result.exit_code == ExitCode.INPUT:
+        show_error(result.too_many_rejects(), debug=False)
+    raise typer.Exit(result.exit_code)
