@@ -203,3 +203,155 @@ def delete(
     with contextlib.closing(cloud_api(organization, service, api_url)) as api:
         done = run(name, api)
     show({"name": name, "steps": done.steps}, lambda: "\n".join(done.steps), as_json=as_json)
+
+
+@app.command()
+def doctor(
+    schema: Annotated[
+        list[Path] | None, typer.Option("--schema", metavar="FILE", help="Schema file. May be repeated.")
+    ] = None,
+    all_: Annotated[
+        Path | None, typer.Option("--all", metavar="DIR", help="Every schema file in a folder that names a stream.")
+    ] = None,
+    stream: Annotated[
+        str, typer.Option("--stream", metavar="NAME", help="Kinesis stream. Default: `stream` of the schema file.")
+    ] = "",
+    region: Annotated[str, typer.Option("--region", metavar="R", envvar="AWS_REGION", help="Its region.")] = "",
+    to: options.To = None,
+    organization: Annotated[
+        str,
+        typer.Option("--organization", metavar="ID", envvar="CLICKHOUSE_CLOUD_ORGANIZATION", help="Look at the pipe."),
+    ] = "",
+    service: Annotated[
+        str,
+        typer.Option("--service", metavar="ID", envvar="CLICKHOUSE_CLOUD_SERVICE", help="ClickHouse Cloud service."),
+    ] = "",
+    aws: Annotated[bool, typer.Option("--aws", help="Look at stream, table and role as well (needs boto3).")] = False,
+    design: DesignOption = "landing",
+    database: Database = "default",
+    source_table: SourceTable = "",
+    account: Account = "",
+    role: Role = "",
+    depth: Depth = 6,
+    keep_raw: KeepRaw = 0,
+    export_time: Annotated[
+        str, typer.Option("--export-time", metavar="T", help="Of the snapshot, as in its manifest (ISO 8601).")
+    ] = "",
+    api_url: ApiUrl = API_URL,
+    as_json: options.Json = False,
+) -> None:
+    """Look at a live set-up from end to end. Changes nothing; ends with 4 when something is wrong."""
+    import contextlib
+    from datetime import UTC, datetime
+
+    from transformer.clickpipe.doctor import Level, examine
+    from transformer.errors import ExitCode
+    from transformer.load.destination import DEFAULT_DESTINATION, open_destination
+
+    exported = None
+    if export_time:
+        try:
+            moment = datetime.fromisoformat(export_time)
+        except ValueError as error:
+            raise UsageError(
+                f"{export_time!r} is no time", remedy="Write it like 2026-11-23T00:00:00Z, as the manifest has it."
+            ) from error
+        exported = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    specs = [
+        build(file, name, region, design, database, source_table, account, role, depth, keep_raw)
+        for file, name in _with_streams(schema or [], all_, stream)
+    ]
+    records = []
+    with contextlib.ExitStack() as stack:
+        destination = stack.enter_context(contextlib.closing(open_destination(to or DEFAULT_DESTINATION)))
+        api = None
+        if organization or service:
+            api = stack.enter_context(contextlib.closing(cloud_api(organization, service, api_url)))
+        for spec in specs:
+            clients = _aws_clients(region) if aws else None
+            for finding in examine(spec, destination, api=api, aws=clients, export_time=exported):
+                record = {"table": spec.table.name, "level": finding.level.value, "what": finding.what}
+                records.append({**record, "remedy": finding.remedy})
+    wrong = any(record["level"] == Level.ERROR.value for record in records)
+
+    def text() -> str:
+        lines = []
+        for record in records:
+            lines.append(f"{record['level']:7} {record['table']}: {record['what']}")
+            if record["remedy"]:
+                lines.append(f"        {record['remedy']}")
+        return "\n".join(lines)
+
+    show({"findings": records, "good": not wrong}, text, as_json=as_json)
+    if wrong:
+        raise typer.Exit(ExitCode.MISMATCH)
+
+
+def _with_streams(files: list[Path], folder: Path | None, stream: str) -> list[tuple[Path, str]]:
+    """Schema files, each with its stream. Raises UsageError when there is none, or a stream is missing."""
+    from transformer.schema.file import load_schema_file
+
+    chosen = [(file, stream or load_schema_file(file).stream) for file in files]
+    for file, name in chosen:
+        if not name:
+            raise UsageError(
+                f"{file} names no stream", remedy="Give --stream, or write `stream:` into the schema file."
+            )
+    if folder is not None:
+        found = [(file, load_schema_file(file).stream) for file in sorted(folder.glob("*.yaml"))]
+        chosen += [(file, name) for file, name in found if name]
+    if not chosen:
+        raise UsageError(
+            "there is nothing to look at", remedy="Give --schema FILE, or --all DIR with `stream:` in files."
+        )
+    return chosen
+
+
+def _aws_clients(region: str) -> Any:
+    try:
+        import boto3
+    except ImportError as error:
+        raise UsageError("--aws needs the package boto3", remedy="Install it with pip install boto3.") from error
+    from transformer.clickpipe.doctor import AwsClients
+
+    return AwsClients(*(boto3.client(name, region_name=region) for name in ("kinesis", "dynamodb", "iam")))
+
+
+@app.command()
+def cleanup(
+    schema: SchemaFile,
+    to: options.To = None,
+    database: Database = "default",
+    organization: Annotated[
+        str,
+        typer.Option("--organization", metavar="ID", envvar="CLICKHOUSE_CLOUD_ORGANIZATION", help="Look at the pipe."),
+    ] = "",
+    service: Annotated[
+        str,
+        typer.Option("--service", metavar="ID", envvar="CLICKHOUSE_CLOUD_SERVICE", help="ClickHouse Cloud service."),
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Drop them; without it they are only shown.")] = False,
+    api_url: ApiUrl = API_URL,
+    as_json: options.Json = False,
+) -> None:
+    """Drop what only the snapshot needed: its table, error table and views; never the destination."""
+    import contextlib
+
+    from transformer.clickpipe.cleanup import clean_up, plan_clean_up
+    from transformer.load.destination import DEFAULT_DESTINATION, open_destination
+    from transformer.schema.file import load_schema
+
+    table = load_schema(schema)
+    with contextlib.ExitStack() as stack:
+        destination = stack.enter_context(contextlib.closing(open_destination(to or DEFAULT_DESTINATION)))
+        api = None
+        if organization or service:
+            api = stack.enter_context(contextlib.closing(cloud_api(organization, service, api_url)))
+        plan = plan_clean_up(table, destination, database, api)
+        if yes:
+            clean_up(plan, destination, database)
+    what = "dropped" if yes else "would be dropped; --yes drops it"
+    lines = [f"{name}: {what}" for name in plan.drops] or ["there is nothing of the snapshot's to drop"]
+    lines += [f"not yet: {reason}" for reason in plan.reasons]
+    record = {"drops": plan.drops, "reasons": plan.reasons, "dropped": yes}
+    show(record, lambda: "\n".join(lines), as_json=as_json)
