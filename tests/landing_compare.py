@@ -147,6 +147,11 @@ class Doors:
         lines = self.engine.query(sql).decode().splitlines()
         return [(int(number), errors) for number, errors in (line.split("\t", 1) for line in lines)]
 
+    def dead_letters(self) -> list[str]:
+        """The records among the dead letters."""
+        found = self.engine.query(f"SELECT hex(raw) FROM `{self.names.dead}` FORMAT TSV").decode().split("\n")[:-1]
+        return [bytes.fromhex(line).decode("utf-8", "replace") for line in found]
+
     def drop(self) -> None:
         """Leave nothing behind."""
         for name in (self.names.decode, self.names.rows, self.names.to_dead):

@@ -6,41 +6,8 @@ import os
 
 import pytest
 from decode_strategies import Writer
-from decode_tables import items_for, tables
-from hypothesis import HealthCheck, Phase, Verbosity, given, reject, seed, settings
-from hypothesis import strategies as st
+from landing_cases import drawn
 from landing_compare import START, Doors, recombined, record
-
-from transformer.decode.plan import Plan
-from transformer.errors import SchemaError
-
-
-@st.composite
-def streams(draw):
-    """A table that the decoder takes, and items for it."""
-    table = draw(tables())
-    try:
-        Plan(table)
-    except SchemaError:
-        reject()
-    return table, draw(st.lists(items_for(table), min_size=12, max_size=12))
-
-
-def drawn(number):
-    """The table and the items that belong to a number. One hypothesis run would vary one table again and again."""
-    found = []
-
-    @seed(number)
-    @settings(
-        max_examples=2, derandomize=False, database=None, phases=(Phase.generate,),
-        suppress_health_check=list(HealthCheck), verbosity=Verbosity.quiet,
-    )  # fmt: skip
-    @given(streams())
-    def collect(case):
-        found.append(case)
-
-    collect()
-    return found[-1]  # the first is the simplest there is
 
 
 def check_parity(engine, name, table, pool, number, count=500):

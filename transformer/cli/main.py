@@ -9,7 +9,7 @@ import contextlib
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -87,11 +87,18 @@ def snapshot(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and judge everything, touch no destination.")
     ] = False,
+    engine: Annotated[
+        Literal["client", "server"],
+        typer.Option("--engine", help="Who decodes: this program, or the server with generated SQL (slower)."),
+    ] = "client",
+    s3_role: Annotated[
+        str, typer.Option("--s3-role", metavar="ARN", help="Role with which the server engine reads from S3.")
+    ] = "",
     as_json: options.Json = False,
     storage_option: options.StorageOption = None,
 ) -> None:
     """Load a full export into a ClickHouse table; goes on where an earlier run has ended."""
-    from transformer.cli.load import run_load
+    from transformer.cli.load import load_on_server, run_load
     from transformer.job.budget import parse_size
     from transformer.job.request import SnapshotRequest
 
@@ -112,6 +119,8 @@ def snapshot(
         dry_run=dry_run,
         storage_options=options.storage_options(storage_option),
     )
+    if engine == "server":
+        load_on_server(request, role=s3_role, as_json=as_json)
     run_load(request, debug=_Settings.debug, as_json=as_json)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from transformer.errors import ExitCode, MismatchError, UsageError
-from transformer.job.snapshot import snapshot_version
+from transformer.job.snapshot import resolve_table, snapshot_version
 from transformer.load.address import Embedded, parse_address
 from transformer.load.destination import DEFAULT_DESTINATION, open_destination
 from transformer.schema.ddl import count_keys
@@ -25,10 +25,8 @@ from transformer.settings import Settings
 from transformer.source.export import find_export
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from transformer.job.request import SnapshotRequest
     from transformer.load.destination import Destination
-    from transformer.schema.table import Table
     from transformer.source.export import DataFile
 
 _LINES = "SELECT count() FROM {source} WHERE match(line, '[^ \\\\t\\\\r]') FORMAT TSV"
@@ -68,31 +66,27 @@ class ServerResult:
         return asdict(self)
 
 
-def load_on_server(
-    export_url: str,
-    table: Table,
-    *,
-    to: str | None = None,
-    role: str = "",
-    depth: int = DEFAULT_DEPTH,
-    max_rejects: int = 0,
-    storage_options: Mapping[str, object] | None = None,
-) -> ServerResult:
+def load_on_server(request: SnapshotRequest, *, role: str = "", depth: int = DEFAULT_DEPTH) -> ServerResult:
     """Load a full export with statements of the destination alone.
 
+    request: its export, schema, destination, table and max_rejects count; what is about threads, chunks and ledgers
+        does not: the ledger knows nothing of such a load, and a second one loads the same rows again, which merges
+        remove.
     role: ARN of a role that the server assumes to read from S3; without one, it reads with what it has itself.
     depth: see `landing_statements`.
     Raises UsageError for a place that the server cannot read from, MismatchError when a data file has another number of
     items than its manifest says, or the table another number of keys than items were loaded into it.
     """
     begin = time.perf_counter()
-    export = find_export(export_url, dict(storage_options or {}))
-    address = parse_address(to or DEFAULT_DESTINATION, Settings.from_environment())
+    to = request.destination or DEFAULT_DESTINATION
+    export = find_export(request.export, dict(request.storage_options))
+    table = resolve_table(request, export)
+    address = parse_address(to, Settings.from_environment())
     sources = {file.name: _source(file, role, embedded=isinstance(address, Embedded)) for file in export.files}
     names = Names.of_snapshot(table.name)
-    destination = open_destination(to or DEFAULT_DESTINATION)
+    destination = open_destination(to)
     try:
-        result = ServerResult(table.name, destination.url, names.dead, max_rejects=max_rejects)
+        result = ServerResult(table.name, destination.url, names.dead, max_rejects=request.max_rejects)
         result.warnings.extend(export.warnings)
         result.files_total, result.items_in_manifest = len(export.files), export.item_count
         version = snapshot_version(table, export)
