@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from transformer.decode.plan import Plan
 from transformer.errors import SchemaError
+from transformer.schema.table import Column, Table
+from transformer.schema.types import parse
 
 
 @st.composite
@@ -36,3 +38,27 @@ def drawn(number):
 
     collect()
     return found[-1]  # the first is the simplest there is
+
+
+def column(name, type_, path=(), **options):
+    return Column(name, path or (name,), parse(type_), **options)
+
+
+WIDE = Table(
+    "t",
+    ("id",),
+    (
+        column("id", "String"),
+        column("n", "Nullable(Int64)"),
+        column("text", "Nullable(String)", ("a", "b")),
+        column("tags", "Array(String)"),
+        column("orders", "Array(Tuple(sku Nullable(String), qty Nullable(Decimal(9, 2))))"),
+        column("m", "Map(String, Nullable(String))"),
+    ),
+)
+
+
+def nested(depth, inner=("N", "1")):
+    for level in range(depth):
+        inner = ("L", [inner]) if level % 2 else ("M", [("a", inner)])
+    return inner

@@ -8,33 +8,17 @@ import pytest
 from decode_strategies import Writer, broken_items, items, names, typed_values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from landing_cases import WIDE, column, nested
 from landing_compare import START, Doors, record
 
 from transformer.errors import UsageError
 from transformer.schema.landing import landing_statements
-from transformer.schema.table import Column, Table
-from transformer.schema.types import parse
+from transformer.schema.table import Table
 
 WRITER = Writer()
 KEY = [("id", ("S", "k"))]
 
 
-def column(name, type_, path=(), **options):
-    return Column(name, path or (name,), parse(type_), **options)
-
-
-WIDE = Table(
-    "t",
-    ("id",),
-    (
-        column("id", "String"),
-        column("n", "Nullable(Int64)"),
-        column("text", "Nullable(String)", ("a", "b")),
-        column("tags", "Array(String)"),
-        column("orders", "Array(Tuple(sku Nullable(String), qty Nullable(Decimal(9, 2))))"),
-        column("m", "Map(String, Nullable(String))"),
-    ),
-)
 STRICT = Table(
     "t",
     ("id", "no"),
@@ -122,12 +106,6 @@ def test_keys_and_image_must_agree(doors):
     both.land([landed(both, [("id", ("S", "other"))]), landed(both, []), landed(both, KEY, key=[])])
     assert both.rows(both.table) == {}
     assert [errors for _, errors in both.dead()] == ["column id"] * 3
-
-
-def nested(depth, inner=("N", "1")):
-    for level in range(depth):
-        inner = ("L", [inner]) if level % 2 else ("M", [("a", inner)])
-    return inner
 
 
 @pytest.mark.parametrize("depth", [0, 2, pytest.param(32, marks=pytest.mark.slow)])

@@ -355,3 +355,25 @@ def cleanup(
     lines += [f"not yet: {reason}" for reason in plan.reasons]
     record = {"drops": plan.drops, "reasons": plan.reasons, "dropped": yes}
     show(record, lambda: "\n".join(lines), as_json=as_json)
+
+
+@app.command()
+def replay(
+    schema: SchemaFile, to: options.To = None, source_table: SourceTable = "", as_json: options.Json = False
+) -> None:
+    """Decode dead letters with the kernels, after the schema was mended or where the view was not deep enough."""
+    import contextlib
+
+    from transformer.job.dead_letters import replay_dead_letters
+    from transformer.load.destination import DEFAULT_DESTINATION, open_destination
+    from transformer.schema.file import load_schema
+
+    with contextlib.closing(open_destination(to or DEFAULT_DESTINATION)) as destination:
+        done = replay_dead_letters(load_schema(schema), destination, source_table=source_table)
+    show(
+        done.to_dict(),
+        lambda: f"{done.table}: {done.letters:,} dead letters, {done.rows:,} became rows, {done.remaining:,} remain",
+        as_json=as_json,
+    )
+    if done.exit_code:
+        raise typer.Exit(done.exit_code)

@@ -45,8 +45,8 @@ def load_on_server(request: SnapshotRequest, *, role: str, as_json: bool) -> NoR
         result.to_dict(),
         lambda: (
             f"{result.status}: {result.rows_inserted:,} rows of {result.items_read:,} items in {result.files_loaded} "
-            f"files into {result.table} at {result.destination}, {result.items_rejected:,} dead letters in {result.rejects}, "
-            f"{result.seconds:.1f} s"
+            f"files into {result.table} at {result.destination}, {result.items_rejected:,} dead letters in "
+            f"{result.rejects}, {result.seconds:.1f} s"
         ),
         as_json=as_json,
     )

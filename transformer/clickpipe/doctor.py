@@ -102,7 +102,7 @@ def _tables(spec: PipeSpec, destination: Destination, now: float) -> Iterator[Fi
         yield _lag(spec, destination, now)
     if dead in there and spec.design is Design.LANDING:
         letters = count(destination, spec.database, dead)
-        remedy = f"Column errors of {dead} says why; `replay --dead-letters` decodes them with the kernels."
+        remedy = f"Column errors of {dead} says why; `clickpipe replay` decodes them with the kernels."
         yield Finding(
             Level.ERROR if letters else Level.GOOD, f"{letters:,} dead letters in {dead}", remedy if letters else ""
         )
