@@ -17,7 +17,7 @@ TO ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-parity guide check format clean
+.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults test-parity guide test-servers check format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,22 @@ test-parity: setup ## slow, 5 minutes: the landing view against the kernels over
 
 guide: setup ## half a minute: the five steps of ClickHouse's guide with doubles of AWS and of the Cloud API, and the proof
 	@PYTHONPATH=tests $(BIN)/python tests/clickpipe_guide.py
+
+# Older engines, each in an environment of its own: what the Arrow readers and defaults of older servers do with our inserts.
+SERVERS := 3.1.2 3.7.2
+
+test-servers: setup $(SERVERS:%=$(VENV)/servers/%/.complete) ## slow: load and read back over HTTP, into ClickHouse 24.8, 25.8, now, and CLICKHOUSE_URL if set
+	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/servers $(PYTEST) -q -m slow tests/servers
+
+$(VENV)/servers/%/.complete: | setup
+	@$(BIN)/python -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check chdb==$*
+	@touch $@
+
+# As many interrupted loads as FAULT_ROUNDS says, 100 by default; FAULT_SEED draws others.
+test-faults: setup ## slow, 30 to 60 minutes: a hundred interrupted loads, each resumed and verified in full
+	@rm -rf $(KERNEL_CACHE)/faults
+	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/faults $(PYTEST) -q -s -m slow -o faulthandler_timeout=14400 tests/faults
 
 bench-quick: setup ## in less than 90 s: speed of each stage, of other tools on the same bytes, and of whole loads
 	@$(BIN)/python -m bench.quick $(ARGS)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import boto3
 from botocore.stub import Stubber
-from cloud_double import KEY, ORGANIZATION, SECRET, SERVICE, CloudDouble
+from cloud_double import KEY, ORGANIZATION, SECRET, SERVICE, SPEC, CloudDouble
 from landing_compare import land
 from moto import mock_aws
 
@@ -187,6 +187,8 @@ def guide(folder, destination_url, name="users"):
 
 
 def main():
+    if not SPEC.is_file():
+        sys.exit(f"{SPEC} is missing: without the official OpenAPI file the Cloud API cannot be played")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         os.environ[name] = "testing"
     with tempfile.TemporaryDirectory(prefix="dynamo2ch-guide-") as folder:

@@ -109,7 +109,7 @@ def test_a_thread_waits_until_its_bytes_are_free() -> None:
     thread.start()
     assert not entered.is_set()
     allowance.release(60)
-    thread.join(timeout=30)
+    thread.join(timeout=240)
     assert entered.is_set()
 
 
@@ -135,7 +135,7 @@ def test_no_more_than_so_many_hold_bytes_however_few() -> None:
     thread.start()
     assert not entered.is_set()
     allowance.release(2)
-    thread.join(timeout=30)
+    thread.join(timeout=240)
     assert entered.is_set()
 
 
@@ -153,7 +153,7 @@ def test_an_abort_wakes_those_who_wait_and_lets_none_in() -> None:
     thread = threading.Thread(target=waiting)
     thread.start()
     allowance.abort()
-    thread.join(timeout=30)
+    thread.join(timeout=240)
     assert outcome == ["aborted"]
     with pytest.raises(Aborted):
         allowance.acquire(0)

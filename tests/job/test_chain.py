@@ -10,21 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transformer.errors import ConflictError
-from transformer.job.chain import (
+from transformer.errors import ConflictError, UsageError
+from transformer.job.chain import Loaded, check_continues
+from transformer.load.ledger import Job, JobKind, JobState, moment
+from transformer.source.window import (
     LEAD,
     LONGEST,
     SHORTEST,
     TAIL,
-    Loaded,
     Window,
-    check_continues,
     first_window,
     is_first,
     next_window,
     windows_between,
 )
-from transformer.load.ledger import Job, JobKind, JobState, moment
 from transformer.synth.history import History, Item, Step, history
 from transformer.synth.increments import micros_of
 
@@ -265,7 +264,7 @@ def test_windows_between_touch_and_are_such_as_aws_allows(seconds):
 
 
 def test_what_is_too_short_for_a_window():
-    with pytest.raises(ConflictError, match="15 minutes"):
+    with pytest.raises(UsageError, match="15 minutes"):
         windows_between(SNAPSHOT, SNAPSHOT + 14 * MINUTE)
     assert next_window(SNAPSHOT, SNAPSHOT + 16 * MINUTE, margin=2 * MINUTE) is None
     found = next_window(SNAPSHOT, SNAPSHOT + timedelta(days=3), margin=2 * MINUTE)

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from transformer.errors import ConflictError, ExitCode, SourceError
-from transformer.job.chain import Window, first_window
 from transformer.job.request import SnapshotRequest
 from transformer.job.result import SnapshotResult, Status
 from transformer.job.snapshot import run
 from transformer.schema.file import load_schema
 from transformer.schema.table import Column, Table
 from transformer.schema.types import parse
+from transformer.source.window import Window, first_window
 from transformer.synth.history import History, history, key_text, make_history
 from transformer.synth.increments import micros_of, write_full, write_increment
 from transformer.synth.manifests import FIRST_EXPORT

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from transformer.cli import clickpipe, options
+from transformer.cli import aws, clickpipe, options, synth_history, verify
 from transformer.cli.increment import increment
 from transformer.cli.render import show, show_error
 from transformer.errors import Dynamo2chError, ExitCode, SchemaError
@@ -34,6 +34,7 @@ app = typer.Typer(
 schema_app = typer.Typer(help="Schema files: validate them, print their SQL.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 app.add_typer(clickpipe.app, name="clickpipe")
+verify.register(app)
 
 
 class _Settings:
@@ -125,6 +126,11 @@ def snapshot(
 
 
 app.command(epilog=_EXIT_CODES)(increment)
+app.command(epilog=_EXIT_CODES)(aws.sync)
+app.command(epilog=_EXIT_CODES)(aws.repair)
+app.command()(aws.iam)
+app.add_typer(aws.stream_app, name="stream")
+app.add_typer(aws.export_app, name="export")
 
 
 @schema_app.command("check")
@@ -194,11 +200,20 @@ def synth(
     ratio: Annotated[
         float | None, typer.Option("--ratio", metavar="R", help="How well the data compresses, 4 to 15.")
     ] = None,
+    changes: Annotated[
+        int | None,
+        typer.Option("--changes", metavar="N", help="Make N writes to the items, and incremental exports of them too."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Write a full export as AWS writes it, made of seeded random items."""
     from transformer.synth.export import write_export
 
+    if changes is not None:
+        synth_history.write(
+            directory, shape=shape, items=items, files=files, seed=seed, changes=changes, as_json=as_json
+        )
+        return
     export = write_export(directory, shape=shape, items=items, files=files, seed=seed, ratio=ratio)
     record = {
         "export": str(export.path),

@@ -35,6 +35,9 @@ To = Annotated[
         ".dynamo2ch/chdb.",
     ),
 ]
+Table = Annotated[
+    str | None, typer.Option("--table", metavar="T", help="Destination table. Default: as in the schema file.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 StorageOption = Annotated[
     list[str] | None,
@@ -47,9 +50,6 @@ StorageOption = Annotated[
 ]
 
 
-Table = Annotated[
-    str | None, typer.Option("--table", metavar="T", help="Destination table. Default: as in the schema file.")
-]
 Workers = Annotated[
     int | None, typer.Option("--workers", metavar="N", help="Threads that read and decode. Default: one a core.")
 ]

@@ -20,39 +20,17 @@ window. `first_window` makes that a matter of AWS's minute; `snapshot --tombston
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from transformer.errors import ConflictError
-from transformer.load.ledger import JobKind, JobState, moment
+from transformer.load.ledger import JobKind, JobState
+from transformer.source.window import LEAD, TAIL, Window, is_first, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from transformer.load.ledger import Job
-
-LEAD = timedelta(minutes=2)
-"""How long before a snapshot its first window begins at the latest."""
-TAIL = timedelta(minutes=1)
-"""How long after a snapshot its first window ends at the earliest."""
-SHORTEST, LONGEST = timedelta(minutes=15), timedelta(hours=24)
-"""What AWS allows for a window (Developer Guide, "DynamoDB data export to Amazon S3: how it works")."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Window:
-    """The changes with since <= time < until, both UTC."""
-
-    since: datetime
-    until: datetime
-
-    @classmethod
-    def of(cls, job: Job) -> Window:
-        """The window of an increment."""
-        return cls(_time(job.window_since), _time(job.window_until))
-
-    def __str__(self) -> str:
-        return f"{_shown(self.since)} to {_shown(self.until)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +46,7 @@ class Loaded:
         complete = [job for job in jobs if job.state is JobState.COMPLETE]
         return cls(
             tuple(_time(job.export_time) for job in complete if job.kind is JobKind.SNAPSHOT and job.export_time),
-            tuple(Window.of(job) for job in complete if job.kind is JobKind.INCREMENT),
+            tuple(window_of(job) for job in complete if job.kind is JobKind.INCREMENT),
         )
 
     def end(self) -> datetime | None:
@@ -96,11 +74,6 @@ class Loaded:
         return any(is_first(window, snapshot) for window in self.windows)
 
 
-def is_first(window: Window, snapshot: datetime) -> bool:
-    """Whether a chain after the full export of this time may begin with this window."""
-    return window.since <= snapshot - LEAD and window.until >= snapshot + TAIL
-
-
 def check_continues(loaded: Loaded, window: Window, table: str) -> None:
     """Raise ConflictError unless the window goes on where the table ends, begins a chain, or is loaded already."""
     end = loaded.end()
@@ -117,66 +90,26 @@ def check_continues(loaded: Loaded, window: Window, table: str) -> None:
     if end is None:
         first = max(loaded.snapshots)
         raise ConflictError(
-            f"the first window after the full export of {_shown(first)} must begin at {_shown(first - LEAD)} or before "
-            f"and end at {_shown(first + TAIL)} or later; this one is {window}",
+            f"the first window after the full export of {shown(first)} must begin at {shown(first - LEAD)} or before "
+            f"and end at {shown(first + TAIL)} or later; this one is {window}",
             remedy=f"Export such a window first, {allow}.",
         )
     if window.since > end:
         raise ConflictError(
-            f"table {table} has the changes until {_shown(end)}; until {_shown(window.since)} they would be missing",
-            remedy=f"Load a window that begins there (`dynamo2ch export start --from {_shown(end)}`), {allow}.",
+            f"table {table} has the changes until {shown(end)}; until {shown(window.since)} they would be missing",
+            remedy=f"Load a window that begins there (`dynamo2ch export start --from {shown(end)}`), {allow}.",
         )
     raise ConflictError(
-        f"the window {window} begins before table {table} ends ({_shown(end)}): an item that it saw being put could be "
+        f"the window {window} begins before table {table} ends ({shown(end)}): an item that it saw being put could be "
         "deleted in another window without a line",
-        remedy=f"Windows must touch: the next one begins at {_shown(end)}. Load that one, {allow}.",
+        remedy=f"Windows must touch: the next one begins at {shown(end)}. Load that one, {allow}.",
     )
 
 
-def first_window(snapshot: datetime) -> Window:
-    """The best first window after a full export: the shortest one, ending right behind AWS's minute.
-
-    Whatever the snapshot can have seen exists at its end, unless it was deleted before; so the hole is what was put in
-    the quarter of an hour before the snapshot and deleted within AWS's minute around it. With a window of a day it
-    would be what was put in the minutes before the snapshot and deleted within the day.
-    """
-    end = _up_to_second(snapshot + TAIL)
-    return Window(end - SHORTEST, end)
-
-
-def next_window(since: datetime, now: datetime, *, margin: timedelta) -> Window | None:
-    """The window to export next: from `since` to `now` less `margin`, 24 hours at most; None when it is too early."""
-    until = min((now - margin).replace(microsecond=0), since + LONGEST)
-    return Window(since, until) if until - since >= SHORTEST else None
-
-
-def windows_between(since: datetime, until: datetime) -> Sequence[Window]:
-    """Touching windows from `since` until `until` that AWS allows, as few as possible.
-
-    Raises ConflictError when there is less than a quarter of an hour between them.
-    """
-    if until - since < SHORTEST:
-        raise ConflictError(
-            f"{_shown(since)} to {_shown(until)} is shorter than the 15 minutes that a window has at least",
-            remedy="Wait a little, or begin where an earlier window ends.",
-        )
-    windows = []
-    while since < until:
-        rest = until - since
-        # A remainder must be a window too.
-        step = LONGEST if rest >= LONGEST + SHORTEST or rest <= LONGEST else rest - SHORTEST
-        windows.append(Window(since, min(until, since + step)))
-        since = windows[-1].until
-    return windows
-
-
-def _up_to_second(at: datetime) -> datetime:
-    return at if not at.microsecond else at.replace(microsecond=0) + timedelta(seconds=1)
+def window_of(job: Job) -> Window:
+    """The window of an increment."""
+    return Window(_time(job.window_since), _time(job.window_until))
 
 
 def _time(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _shown(at: datetime) -> str:
-    return moment(at).replace(".000000Z", "Z")

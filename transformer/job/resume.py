@@ -6,8 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from transformer.errors import ConflictError
-from transformer.job.chain import Loaded, Window, check_continues
-from transformer.load.ledger import FinishedFile, Job, JobEvent, JobKind, JobState, NoLedger, Totals, living
+from transformer.job.chain import Loaded, check_continues, window_of
+from transformer.load.ledger import (
+    FinishedFile,
+    Job,
+    JobEvent,
+    JobKind,
+    JobState,
+    NoLedger,
+    Totals,
+    living,
+    replays_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,7 +71,7 @@ def take_up(
         if wanted.kind is JobKind.INCREMENT:
             # Without a ledger nothing is known, and nothing is kept either.
             if not allow_gap and not isinstance(ledger, NoLedger):
-                check_continues(Loaded.of(jobs), Window.of(wanted), wanted.table)
+                check_continues(Loaded.of(jobs), window_of(wanted), wanted.table)
         else:
             _check_others(ledger, wanted, jobs, stored_rows)
         job = ledger.start(wanted)
@@ -80,25 +90,6 @@ def take_up(
     if before is not None and job.state is JobState.STARTED:
         job = ledger.note(job, JobEvent.RESUMED)
     return TakenUp(job, done, replayed, resumed=job.job != wanted.job)
-
-
-def replays_of(job: Job, jobs: Sequence[Job]) -> list[Job]:
-    """The replays of the rejects of `job`, and of the rejects that these had, and so on."""
-    found: list[Job] = []
-    parents = {job.job}
-    while True:
-        children = [
-            each
-            for each in jobs
-            if each.kind is JobKind.REPLAY
-            and each.parent in parents
-            and each.state is not JobState.ABANDONED
-            and each not in found
-        ]
-        if not children:
-            return found
-        found += children
-        parents = {each.job for each in children}
 
 
 def check_same_rows(job: Job, wanted: Job) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import secrets
 import time
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,14 +18,15 @@ from transformer.job.chain import Loaded
 from transformer.job.parts import Parts
 from transformer.job.pipeline import Pipeline
 from transformer.job.recorder import Recorder
-from transformer.job.request import REJECTS_FOLDER, SCHEMA_FOLDER, default_workers
+from transformer.job.request import REJECTS_FOLDER, default_workers
 from transformer.job.resources import peak_rss_bytes
 from transformer.job.result import FileOutcome, FileState, SnapshotResult, Status, summary
 from transformer.job.resume import TakenUp, take_up
 from transformer.job.stop import StopSwitch
 from transformer.load.ledger import Job, JobEvent, JobKind, NoLedger, moment
 from transformer.load.retry import Retrier
-from transformer.schema.table import Table, VersionFrom
+from transformer.schema import lookup
+from transformer.schema.table import VersionFrom
 from transformer.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from transformer.load.destination import Destination
     from transformer.load.ledger import Ledger
     from transformer.load.quarantine import Quarantine
+    from transformer.schema.table import Table
     from transformer.source.export import DataFile, Export
 
 GREY_MINUTE = timedelta(seconds=60)
@@ -146,14 +147,18 @@ def _load(
     decoders = [decode(table, version=wanted.version) for _ in range(budget.workers)]
     with contextlib.closing(open_destination(url)) as destination:
         result.destination = destination.url
-        destination.ensure_table(table)
+        retry = Retrier(retry_seconds, given_up=lambda: stop.pressed)
+        retry(lambda: destination.ensure_table(table))
         ledger = open_ledger(request.ledger, destination, table, dry_run=request.dry_run)
-        taken = take_up(
-            ledger,
-            wanted,
-            restart=request.restart,
-            stored_rows=lambda: int(destination.query(stored_rows(table))),
-            allow_gap=request.allow_gap,
+        # May be repeated: what the first try has written, the second one finds.
+        taken = retry(
+            lambda: take_up(
+                ledger,
+                wanted,
+                restart=request.restart,
+                stored_rows=lambda: int(destination.query(stored_rows(table))),
+                allow_gap=request.allow_gap,
+            )
         )
         job = taken.job
         result.job, result.attempt, result.job_complete = job.job, job.attempts, taken.complete
@@ -202,12 +207,11 @@ def _load(
         _add_skipped(result, taken, files)
         if result.status in (Status.COMPLETE, Status.COMPLETE_WITH_REJECTS) and not taken.complete:
             # Hours of work are behind this, and the destination may be gone for a minute just now.
-            retry = Retrier(retry_seconds, given_up=lambda: stop.pressed)
             if url != NULL_DESTINATION:
                 retry(lambda: _check_keys(result, table, destination))
             retry(lambda: _complete(result, ledger, job, export))
         if request.incremental and result.job_complete:
-            _tell_end(result, Loaded.of(ledger.jobs(table.name)))
+            retry(lambda: _tell_end(result, Loaded.of(ledger.jobs(table.name))))
     if quarantine is not None and (result.items_rejected or taken.rejects):
         result.rejects = quarantine.url
     if account.largest_chunk > budget.largest_chunk:
@@ -372,43 +376,10 @@ def _check_keys(result: SnapshotResult, table: Table, destination: Destination) 
 
 
 def resolve_table(request: SnapshotRequest, export: Export) -> Table:
-    """The destination table: the one given, or read from the schema file given or found, under the name asked for.
-
-    Raises UsageError when there is no schema file, SchemaError when it is wrong.
-    """
-    schema = request.schema
-    if isinstance(schema, Table):
-        table = schema
-    else:
-        path = _schema_file(request, export) if schema is None else Path(schema)
-        from transformer.schema.file import load_schema
-
-        table = load_schema(path)
-    if request.table is None:
-        return table
-    from transformer.schema.resolve import table_name_faults
-
-    for what, remedy in table_name_faults(request.table):
-        raise UsageError(f"--table: {what}", remedy=remedy)
-    return replace(table, name=request.table)
-
-
-def _schema_file(request: SnapshotRequest, export: Export) -> Path:
-    """schemas/<table>.yaml for the table asked for or named in the manifest. Raises UsageError when it is not there."""
-    name = request.table or export.table_name
-    if name is None:
-        raise UsageError(
-            f"{export.shown} does not say which table it holds, so there is no schema file to look for",
-            remedy="Name one with --schema FILE, or the table with --table NAME.",
-        )
-    path = Path(SCHEMA_FOLDER) / f"{name}.yaml"
-    # A name from a manifest or a command line must not lead out of the folder.
-    if path.parent != Path(SCHEMA_FOLDER) or not path.is_file():
-        raise UsageError(
-            f"there is no schema file {path} for table {name}",
-            remedy="Write one (README, `The schema file`), or name another with --schema FILE.",
-        )
-    return path
+    """The destination table of `request`. Raises UsageError without a schema file, SchemaError for a wrong one."""
+    return lookup.resolve_table(
+        request.schema, name=request.table, table_in_export=export.table_name, export=export.shown
+    )
 
 
 def snapshot_version(table: Table, export: Export) -> int:
