@@ -16,6 +16,7 @@ from aws_double import BUCKET, FakeAws, FakeClock, windows
 from transformer.aws.arn import TableArn
 from transformer.aws.exports import Target
 from transformer.errors import ConflictError, UsageError
+from transformer.job import events
 from transformer.job.request import SnapshotRequest
 from transformer.job.snapshot import run
 from transformer.job.stop import StopSwitch
@@ -141,6 +142,35 @@ def test_a_pass_that_is_cut_off_anywhere_is_made_good_by_the_next(
     asked = windows(aws)
     assert len(set(asked)) == len(asked)
     assert sum("ExportTime" in export for export in aws.exports.values()) == 1
+
+
+def test_a_load_that_was_cut_off_is_finished_by_the_next_pass(
+    tmp_path: Path, chdb_url: str, chdb_destination: Destination, table: Table
+) -> None:
+    """The full export, and then a window, although a longer one could be exported by now."""
+    past = make_history(shape="users", keys=40, writes=200, seed=5, start=START, seconds=6 * 3600)
+    aws = aws_of(past, tmp_path, START + HOUR)
+    request = request_for(aws, table, chdb_url)
+    for hours in (1, 30, 60):
+        stop = StopSwitch()
+        aws.clock.moment = START + hours * HOUR  # type: ignore[attr-defined]
+
+        def press(event: object, stop: StopSwitch = stop) -> None:
+            if isinstance(event, events.RunStarted):
+                stop.press(15)
+
+        cut = sync(aws, request, observe=press, stop=stop)
+        assert (cut.exit_code, len(cut.loads)) == (143, 1)
+        asked = aws.requested()
+        aws.clock.sleep(3600)
+        whole = sync(aws, request)
+        assert whole.exit_code == 0
+        assert whole.loads[0].job == cut.loads[0].job
+        assert hours > 1 or aws.requested() > asked
+    assert whole.exact_until is not None
+    assert differences(past, whole.exact_until, table, tmp_path, chdb_url, chdb_destination) == 0
+    found = windows(aws)
+    assert all(one.until == other.since for one, other in itertools.pairwise(found))
 
 
 def test_a_signal_ends_the_wait(tmp_path: Path, chdb_url: str, table: Table) -> None:

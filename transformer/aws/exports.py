@@ -83,6 +83,11 @@ class ExportState:
     failure: tuple[str, str] = ("", "")
 
     @property
+    def export_id(self) -> str:
+        """The last part of the ARN, which is also the name of its folder."""
+        return self.arn.rpartition("/")[2]
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences for the user."""
         if not self.filtered:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     from transformer.job.request import SnapshotRequest
 
 
-def run_load(request: SnapshotRequest, *, debug: bool, as_json: bool) -> NoReturn:
-    """Do what is asked, with bars or log lines, and leave with the exit code of the result."""
+def run_load(
+    request: SnapshotRequest,
+    *,
+    how: Literal["load", "replace", "tombstone_missing"] = "load",
+    debug: bool,
+    as_json: bool,
+) -> NoReturn:
+    """Do what is asked, with bars or log lines, and leave with the exit code of the result.
+
+    how: a load as such, or one of those of `job.replace`.
+    """
     from transformer.cli.progress import bars_wanted, observer
     from transformer.cli.signals import handled
     from transformer.cli.summary import summarise
@@ -26,7 +35,13 @@ def run_load(request: SnapshotRequest, *, debug: bool, as_json: bool) -> NoRetur
     stop = StopSwitch()
     bars = bars_wanted()
     with handled(stop, as_log=not bars), observer(bars=bars, debug=debug) as observe:
-        result = run(request, observe=observe, stop=stop)
+        if how == "load":
+            result = run(request, observe=observe, stop=stop)
+        else:
+            from transformer.job import replace
+
+            way = replace.replace if how == "replace" else replace.tombstone_missing
+            result = way(request, observe=observe, stop=stop)
     if as_json or result.files:
         show(result.to_dict(), lambda: summarise(result, to=request.destination), as_json=as_json)
     if result.error is not None:

@@ -13,10 +13,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from transformer.cli import aws, clickpipe, options, synth_history, verify
+from transformer.cli import aws, clickpipe, jobs, options, synth_history, verify
 from transformer.cli.increment import increment
 from transformer.cli.render import show, show_error
-from transformer.errors import Dynamo2chError, ExitCode, SchemaError
+from transformer.errors import Dynamo2chError, ExitCode, SchemaError, UsageError
 
 _EXIT_CODES = (
     "Exit codes: 0 done; 1 bug; 2 usage or configuration; 3 input rejected or corrupt; 4 verification mismatch; "
@@ -35,6 +35,7 @@ schema_app = typer.Typer(help="Schema files: validate them, print their SQL.", n
 app.add_typer(schema_app, name="schema")
 app.add_typer(clickpipe.app, name="clickpipe")
 verify.register(app)
+jobs.register(app)
 
 
 class _Settings:
@@ -77,6 +78,13 @@ def snapshot(
     ] = None,
     rejects: options.Rejects = None,
     restart: options.Restart = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Load into a table beside, and exchange the two when all of it is in.")
+    ] = False,
+    tombstone_missing: Annotated[
+        bool,
+        typer.Option("--tombstone-missing", help="Load over the table, and mark what the export lacks as deleted."),
+    ] = False,
     shard: options.Shard = None,
     ledger: options.Ledger = None,
     chunk_items: Annotated[
@@ -120,9 +128,18 @@ def snapshot(
         dry_run=dry_run,
         storage_options=options.storage_options(storage_option),
     )
+    if replace and tombstone_missing:
+        raise UsageError("--replace and --tombstone-missing exclude each other")
     if engine == "server":
+        if replace or tombstone_missing:
+            raise UsageError("--replace and --tombstone-missing need --engine client")
         load_on_server(request, role=s3_role, as_json=as_json)
-    run_load(request, debug=_Settings.debug, as_json=as_json)
+    run_load(
+        request,
+        how="replace" if replace else "tombstone_missing" if tombstone_missing else "load",
+        debug=_Settings.debug,
+        as_json=as_json,
+    )
 
 
 app.command(epilog=_EXIT_CODES)(increment)

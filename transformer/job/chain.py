@@ -64,10 +64,18 @@ class Loaded:
         return max(reached, default=None)
 
     def loose(self) -> list[Window]:
-        """The windows that end where none begins, but for the last: what they have put may never be deleted."""
+        """The windows that end where none begins, but for the last: what they have put may never be deleted.
+
+        Those that ended before the first full export do not count: it has seen what they have not.
+        """
         end = self.end()
         begun = {window.since for window in self.windows}
-        return sorted(window for window in set(self.windows) if window.until != end and window.until not in begun)
+        oldest = min((at - LEAD for at in self.snapshots), default=None)
+        return sorted(
+            window
+            for window in set(self.windows)
+            if window.until != end and window.until not in begun and (oldest is None or window.until > oldest)
+        )
 
     def begun(self, snapshot: datetime) -> bool:
         """Whether a first window after the full export of this time is loaded."""

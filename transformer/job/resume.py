@@ -58,10 +58,14 @@ def take_up(
 
     wanted: what a new job would be. restart: give up the one that is there. stored_rows: counts the rows in the table.
     allow_gap: start an increment wherever its window lies.
+    May be called again with the same `wanted` after a RetryError, which may have hidden a success.
     Raises ConflictError when the ledger says that going on would mix what does not belong together.
     """
     jobs = ledger.jobs(wanted.table)
     before = living(wanted, jobs)
+    if before is not None and before.job == wanted.job:
+        # Started by this very run, in a try that was cut short.
+        return TakenUp(before, {}, Totals(), resumed=False)
     if before is not None and restart:
         for child in replays_of(before, jobs):
             ledger.note(child, JobEvent.ABANDONED)
@@ -75,10 +79,11 @@ def take_up(
         else:
             _check_others(ledger, wanted, jobs, stored_rows)
         job = ledger.start(wanted)
+        if job.job == wanted.job:
+            return TakenUp(job, {}, Totals(), resumed=False)
     else:
         job = before
-    if job.job != wanted.job:
-        check_same_rows(job, wanted)
+    check_same_rows(job, wanted)
     done = ledger.files(job.job)
     if before is not None and Totals.of(done.values()).rows and not stored_rows():
         raise ConflictError(
@@ -89,7 +94,7 @@ def take_up(
     replayed = Totals.of(file for child in replays_of(job, jobs) for file in ledger.files(child.job).values())
     if before is not None and job.state is JobState.STARTED:
         job = ledger.note(job, JobEvent.RESUMED)
-    return TakenUp(job, done, replayed, resumed=job.job != wanted.job)
+    return TakenUp(job, done, replayed, resumed=True)
 
 
 def check_same_rows(job: Job, wanted: Job) -> None:

@@ -223,7 +223,7 @@ def _next_export(api: Api, request: SyncRequest, jobs: list[Job], result: SyncRe
         for state in _own(api, request):
             if state.window is not None or state.export_time is None:
                 continue
-            if state.url == (half.url if half else None) or (half is None and state.export_time >= fresh):
+            if half.export_id == state.export_id if half is not None else state.export_time >= fresh:
                 return state
         if half is not None:
             raise ConflictError(
