@@ -128,7 +128,7 @@ def test_depths_that_dynamodb_does_not_have_are_refused(depth):
 
 
 @given(st.lists(broken_items(items()) | items(), min_size=1, max_size=40), st.integers(0, 2**16))
-@settings(max_examples=6, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, suppress_health_check=list(HealthCheck))
 def test_whatever_comes_nothing_throws_and_no_row_differs(chdb_destination, drawn, seed):
     """Values that are none, tags twice, names twice, nesting beyond 32, in every way of writing: the view lets through
     what the kernels let through, and fails no insert."""
@@ -198,7 +198,7 @@ def test_dropped_values_are_nowhere_not_even_in_dead_letters(doors):
 
 
 @given(st.lists(st.tuples(names(), typed_values(2)), max_size=3))
-@settings(max_examples=5)
+@settings(max_examples=3)
 def test_columns_may_have_any_name(chdb_destination, extra):
     """Also those that the statement itself uses."""
     odd = ("raw", "_errors", "_record", "v_1", "v", "arrival", "select", "o'`\\", "x1", "at")

@@ -36,7 +36,7 @@ def table(chdb_destination):
 
 
 @given(seed=st.integers(0, 2**20), export=st.floats(0.2, 0.9), enabled=st.floats(0, 1), batches=st.integers(1, 4))
-@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@settings(max_examples=7, suppress_health_check=list(HealthCheck))
 def test_final_is_the_table_whatever_comes_first(chdb_destination, table, seed, export, enabled, batches):
     chdb_destination.command(f"TRUNCATE TABLE `{NAME}`")
     draw = random.Random(seed)

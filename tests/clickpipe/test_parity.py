@@ -44,7 +44,7 @@ def check_parity(engine, name, table, pool, number, count=500):
         doors.drop()
 
 
-@pytest.mark.parametrize("number", range(14))
+@pytest.mark.parametrize("number", range(12))
 def test_the_view_decodes_as_the_kernels_do(chdb_destination, number):
     table, pool = drawn(number)
     check_parity(chdb_destination, "parity_of_doors", table, pool, number)

