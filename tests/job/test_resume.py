@@ -241,6 +241,23 @@ def test_an_emptied_table_is_not_taken_for_loaded(
         assert number(engine, "SELECT count() FROM users") == 94
 
 
+def test_a_resumed_table_that_lost_rows_meanwhile_is_a_conflict(
+    export: Path, load: Callable[..., SnapshotResult], engine: Destination
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        Dying(patch, 5, after=False)
+        assert load(export).files_loaded == 1
+    engine.query("TRUNCATE TABLE users")
+    engine.query("INSERT INTO users (id, version) VALUES ('from the stream', 1)")
+    result = load(export)
+    assert isinstance(result.error, ConflictError)
+    assert "holds only 1 rows" in result.error.message
+    assert load(export, restart=True).job_complete
+    # Once it is complete, what is deleted later is nobody's fault.
+    engine.query("DELETE FROM users WHERE id < 'user-000050'")
+    assert load(export).files_skipped == 3
+
+
 def test_a_second_full_export_at_version_0_is_a_conflict(
     tmp_path: Path, load: Callable[..., SnapshotResult], engine: Destination
 ) -> None:

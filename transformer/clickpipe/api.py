@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from transformer.errors import ConflictError, Dynamo2chError, RetryError, UsageError
+from transformer.settings import hide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,7 +73,6 @@ class CloudApi:
             raise UsageError(f"{url} is not safe for a key", remedy="Give an https:// address.")
         self._service = f"/v1/organizations/{organization}/services/{service}"
         self._sleep = sleep
-        self._secret = key_secret
         self._client = httpx.Client(
             base_url=url,
             auth=httpx.BasicAuth(key_id, key_secret.reveal()),
@@ -191,7 +191,7 @@ class CloudApi:
             return content.get("result")
         if status == 404 and missing_ok:
             return None
-        said = self._secret.hide_in(str(content.get("error", "no reason given")))
+        said = hide(str(content.get("error", "no reason given")))
         raise _error(status, f"the Cloud API refuses {method} {path or '/'} ({status}): {said}", said)
 
 

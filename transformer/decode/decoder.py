@@ -24,6 +24,7 @@ from transformer.decode.kernels.locate import locate, settle
 from transformer.decode.kernels.primitives import PADDING
 from transformer.decode.plan import Plan
 from transformer.decode.position import path_at, path_text, redact
+from transformer.decode.program import BatchWriter
 from transformer.decode.reference_change import keys_agree
 from transformer.decode.reference_item import read_change
 from transformer.decode.reference_json import FaultError
@@ -33,7 +34,7 @@ from transformer.schema.layout import arrow_schema
 from transformer.schema.table import UnmappedPolicy
 
 if TYPE_CHECKING:
-    from transformer.decode.plan import Node
+    from transformer.decode.plan import Changes, Node
     from transformer.schema.table import Table
 
 SLACK = 1 << 18
@@ -87,7 +88,6 @@ class Decoder:
 
     def __init__(self, table: Table, *, version: int = 0, envelope: Envelope = Envelope.ITEM) -> None:
         self._table = table
-        self._version = version
         self._plan = Plan(table, envelope)
         self._spans = Spans(self._plan)
         self._builder = ArrayBuilder(self._plan, self._spans)
@@ -95,6 +95,8 @@ class Decoder:
         self._drops = [self._plan.drop_node(column.path) for column in table.columns]
         self._keys = [self._column_number(name) for name in table.key]
         self._defaults = Defaults(table)
+        self._with_default = [i for i in range(len(table.columns)) if self._defaults.text(i) is not None]
+        self._writer = BatchWriter(table, self._plan, self._spans, self._defaults, version=version)
 
     def _column_number(self, name: str) -> int:
         return next(i for i, column in enumerate(self._table.columns) if column.name == name)
@@ -169,35 +171,33 @@ class Decoder:
         builder = self._builder
         image = self._images(rows)
         builder.begin(buffer, image)
-        arrays: list[pa.Array] = []
+        batch, failed = self._writer.write(buffer)
+        if image is not None:
+            # The writer knows no tombstones. What it has found missing in them has failed; defaults it has filled in.
+            failed = sorted({*failed, *self._with_default})
         verdicts: dict[int, _Finding] = {}
-        for i, column in enumerate(table.columns):
-            seen = len(builder.faults)
-            arrays.append(
-                builder.column(
-                    self._plan.leaves[i],
-                    column.type,
-                    column.convert,
-                    is_key=column.name in table.key,
-                    filled=self._defaults.fill(i, builder.source(self._plan.leaves[i][-1]), image),
-                    drop=self._drops[i],
-                )
+        for i in failed:
+            column = table.columns[i]
+            array = builder.column(
+                self._plan.leaves[i],
+                column.type,
+                column.convert,
+                is_key=column.name in table.key,
+                filled=self._defaults.fill(i, builder.source(self._plan.leaves[i][-1]), image),
+                drop=self._drops[i],
             )
-            if len(builder.faults) > seen:
-                home = self._keys_or_item(column.name)
-                self._judge(builder.faults[seen:], column.name, home, verdicts)
-        arrays += self._versions(rows, image, verdicts)
+            batch = batch.set_column(i, self.schema.field(i), array)
+            if builder.faults:
+                self._judge(builder.faults, column.name, self._keys_or_item(column.name), verdicts)
+                builder.faults = []
+        if self._plan.changes is not None:
+            batch = self._versioned(batch, self._plan.changes, image, verdicts)
         if table.unmapped_policy is UnmappedPolicy.REJECT:
             self._judge_unmapped(buffer, verdicts)
-        if table.unmapped_policy is UnmappedPolicy.KEEP:
-            arrays.append(builder.unmapped())
-        if table.raw_column:
-            arrays.append(builder.raw())
         self._judge_keys(buffer, rows, verdicts)
         keep = np.ones(rows, np.bool_)
         keep[list(verdicts)] = False
         key_tags = tuple(self._tags(self._plan.leaves[number][-1], keep) for number in self._keys)
-        batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
         rejects = self._structural_rejects(buffer, begin)
         if verdicts:
             batch = batch.filter(pa.array(keep))
@@ -222,17 +222,19 @@ class Decoder:
         changes = self._plan.changes
         return changes.keys if changes is not None and column in self._table.key else self._plan.item
 
-    def _versions(self, rows: int, image: np.ndarray | None, findings: dict[int, _Finding]) -> list[pa.Array]:
-        """The columns version and is_deleted."""
-        changes, builder = self._plan.changes, self._builder
-        if changes is None:
-            version = pa.repeat(pa.scalar(self._version, pa.int64()), rows)
-        else:
-            seen = len(builder.faults)
-            version = builder.times(changes.time)
-            self._judge(builder.faults[seen:], self._table.version_column, changes.metadata, findings)
-        deleted = pa.repeat(pa.scalar(0, pa.uint8()), rows) if image is None else pa.array((~image).astype(np.uint8))
-        return [version, deleted]
+    def _versioned(
+        self, batch: pa.RecordBatch, changes: Changes, image: np.ndarray | None, findings: dict[int, _Finding]
+    ) -> pa.RecordBatch:
+        """The batch with the times of the writes as versions, and tombstones marked."""
+        builder, first = self._builder, len(self._table.columns)
+        batch = batch.set_column(first, self.schema.field(first), builder.times(changes.time))
+        if builder.faults:
+            self._judge(builder.faults, self._table.version_column, changes.metadata, findings)
+            builder.faults = []
+        if image is None:
+            return batch
+        deleted = pa.array((~image).astype(np.uint8))
+        return batch.set_column(first + 1, self.schema.field(first + 1), deleted)
 
     def _judge_keys(self, buffer: np.ndarray, rows: int, findings: dict[int, _Finding]) -> None:
         """Of changes: Keys must hold the key attributes and nothing else, with the values of the new image.

@@ -85,16 +85,30 @@ def take_up(
         job = before
     check_same_rows(job, wanted)
     done = ledger.files(job.job)
-    if before is not None and Totals.of(done.values()).rows and not stored_rows():
-        raise ConflictError(
-            f"table {job.table} is empty, but the ledger says that {len(done):,} files of this export are loaded into "
-            f"it (job {job.job})",
-            remedy="Was the table emptied or made anew? Load all of it again with --restart.",
-        )
+    if before is not None:
+        _check_stored(job, Totals.of(done.values()), stored_rows)
     replayed = Totals.of(file for child in replays_of(job, jobs) for file in ledger.files(child.job).values())
     if before is not None and job.state is JobState.STARTED:
         job = ledger.note(job, JobEvent.RESUMED)
     return TakenUp(job, done, replayed, resumed=True)
+
+
+def _check_stored(job: Job, loaded: Totals, stored_rows: Callable[[], int]) -> None:
+    """Raise ConflictError when the table cannot hold what the ledger says is loaded.
+
+    Of a job that is complete only an empty table is a contradiction: rows may have been deleted since for good reasons.
+    """
+    if not loaded.rows:
+        return
+    stored = stored_rows()
+    if stored >= loaded.rows or (stored and job.state is JobState.COMPLETE):
+        return
+    what = "is empty" if not stored else f"holds only {stored:,} rows"
+    raise ConflictError(
+        f"table {job.table} {what}, but the ledger says that {loaded.files:,} files of this export with "
+        f"{loaded.rows:,} rows are loaded into it (job {job.job})",
+        remedy="Was the table emptied or made anew, or were rows deleted? Load all of it again with --restart.",
+    )
 
 
 def check_same_rows(job: Job, wanted: Job) -> None:
