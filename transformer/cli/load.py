@@ -49,3 +49,20 @@ def run_load(
     elif result.exit_code == ExitCode.INPUT:
         show_error(result.too_many_rejects(), debug=False)
     raise typer.Exit(result.exit_code)
+
+
+def load_on_server(request: SnapshotRequest, *, role: str, as_json: bool) -> NoReturn:
+    """Let the destination load the export itself, and leave with the exit code of the result."""
+    from transformer.job.server_engine import load_on_server as run
+
+    result = run(request, role=role)
+    show(
+        result.to_dict(),
+        lambda: (
+            f"{result.status}: {result.rows_inserted:,} rows of {result.items_read:,} items in {result.files_loaded} "
+            f"files into {result.table} at {result.destination}, {result.items_rejected:,} dead letters in "
+            f"{result.rejects}, {result.seconds:.1f} s"
+        ),
+        as_json=as_json,
+    )
+    raise typer.Exit(result.exit_code)

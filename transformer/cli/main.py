@@ -9,11 +9,11 @@ import contextlib
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from transformer.cli import aws, jobs, options, synth_history, verify
+from transformer.cli import aws, clickpipe, jobs, options, synth_history, verify
 from transformer.cli.increment import increment
 from transformer.cli.render import show, show_error
 from transformer.cli.warm import warm
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 schema_app = typer.Typer(help="Schema files: validate them, print their SQL.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
+app.add_typer(clickpipe.app, name="clickpipe")
 verify.register(app)
 jobs.register(app)
 
@@ -102,11 +103,18 @@ def snapshot(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and judge everything, touch no destination.")
     ] = False,
+    engine: Annotated[
+        Literal["client", "server"],
+        typer.Option("--engine", help="Who decodes: this program, or the server with generated SQL (slower)."),
+    ] = "client",
+    s3_role: Annotated[
+        str, typer.Option("--s3-role", metavar="ARN", help="Role with which the server engine reads from S3.")
+    ] = "",
     as_json: options.Json = False,
     storage_option: options.StorageOption = None,
 ) -> None:
     """Load a full export into a ClickHouse table; goes on where an earlier run has ended."""
-    from transformer.cli.load import run_load
+    from transformer.cli.load import load_on_server, run_load
     from transformer.job.budget import parse_size
     from transformer.job.request import SnapshotRequest
 
@@ -129,6 +137,10 @@ def snapshot(
     )
     if replace and tombstone_missing:
         raise UsageError("--replace and --tombstone-missing exclude each other")
+    if engine == "server":
+        if replace or tombstone_missing:
+            raise UsageError("--replace and --tombstone-missing need --engine client")
+        load_on_server(request, role=s3_role, as_json=as_json)
     run_load(
         request,
         how="replace" if replace else "tombstone_missing" if tombstone_missing else "load",
