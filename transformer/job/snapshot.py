@@ -6,7 +6,6 @@ import contextlib
 import secrets
 import time
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,8 @@ from transformer.job.request import REJECTS_FOLDER, SCHEMA_FOLDER, default_worke
 from transformer.job.resources import peak_rss_bytes
 from transformer.job.result import SnapshotResult, Status, summary
 from transformer.job.stop import StopSwitch
-from transformer.schema.table import Table, VersionFrom
+from transformer.reader.version import snapshot_version
+from transformer.schema.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,12 +32,7 @@ if TYPE_CHECKING:
     from transformer.load.quarantine import Quarantine
     from transformer.source.export import DataFile, Export
 
-GREY_MINUTE = timedelta(seconds=60)
-"""AWS guarantees what an export holds only to the minute, so rows versioned by its time stay this far below it."""
-
 NULL_DESTINATION = "null:"
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def run(
@@ -265,21 +260,6 @@ def _schema_file(request: SnapshotRequest, export: Export) -> Path:
             remedy="Write one (README, `The schema file`), or name another with --schema FILE.",
         )
     return path
-
-
-def snapshot_version(table: Table, export: Export) -> int:
-    """The version that rows of this export get, in microseconds: 0, or the export's time less the grey minute.
-
-    Raises UsageError when the schema wants the export's time and the export has none.
-    """
-    if table.version_from is VersionFrom.ZERO:
-        return 0
-    if export.export_time is None:
-        raise UsageError(
-            f"{export.shown} has no manifest, so its time is unknown, and the schema says `version: from: export_time`",
-            remedy="Load the export with its manifests, or write `from: zero`.",
-        )
-    return (export.export_time - GREY_MINUTE - _EPOCH) // timedelta(microseconds=1)
 
 
 def largest_first(files: Sequence[DataFile]) -> list[DataFile]:
