@@ -120,7 +120,10 @@ def _timed(load: Callable[[], None], settle: Callable[[], None]) -> dict[str, fl
 def _snapshot(source: Input, destination: str) -> None:
     with tempfile.TemporaryDirectory() as rejects:
         result = run(
-            SnapshotRequest(export=source.folder, schema=source.table, destination=destination, rejects=rejects)
+            # Anew each time: the table is emptied between rounds.
+            SnapshotRequest(
+                export=source.folder, schema=source.table, destination=destination, rejects=rejects, restart=True
+            )
         )
     if result.status is not Status.COMPLETE:
         raise RuntimeError(f"the run ended as {result.status.value}: {result.error}")

@@ -86,6 +86,10 @@ class RetryError(Dynamo2chError):
     exit_code = ExitCode.RETRY
 
 
+class PressureError(RetryError):
+    """The destination has too little memory for what it does at the same time; less at a time may succeed."""
+
+
 class VerdictClass(IntEnum):
     """The order in which a line is judged. The verdict is the first failing class, at its lowest byte offset.
 

@@ -57,6 +57,7 @@ class Settings:
     connect_timeout, read_timeout: whole seconds, for http(s) destinations; DYNAMO2CH_CONNECT_TIMEOUT and
         DYNAMO2CH_READ_TIMEOUT. A server at work sends signs of life, so the second one counts silence, not the length
         of an insert.
+    retry_seconds: for how long a call to the destination is tried again once a load has begun; DYNAMO2CH_RETRY_SECONDS.
     log_level, log_format: DYNAMO2CH_LOG_LEVEL, DYNAMO2CH_LOG_FORMAT. `auto` is text on a terminal and JSON elsewhere.
     """
 
@@ -65,6 +66,7 @@ class Settings:
     read_timeout: int = 300
     log_level: str = "info"
     log_format: str = "auto"
+    retry_seconds: int = 600
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -78,6 +80,7 @@ class Settings:
             clickhouse_password=_secret(environ, "CLICKHOUSE_PASSWORD"),
             connect_timeout=_seconds(environ, "DYNAMO2CH_CONNECT_TIMEOUT", default.connect_timeout),
             read_timeout=_seconds(environ, "DYNAMO2CH_READ_TIMEOUT", default.read_timeout),
+            retry_seconds=_seconds(environ, "DYNAMO2CH_RETRY_SECONDS", default.retry_seconds),
             log_level=_choice(environ, "DYNAMO2CH_LOG_LEVEL", default.log_level, LOG_LEVELS),
             log_format=_choice(environ, "DYNAMO2CH_LOG_FORMAT", default.log_format, LOG_FORMATS),
         )

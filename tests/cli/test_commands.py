@@ -178,7 +178,7 @@ def test_a_damaged_file_exits_with_3_and_is_named(command: Command, tmp_path: Pa
     done = command("snapshot", export, "--to", "null:")
     assert done.code == 3
     assert "FAILED" in done.out
-    assert "not done  data/aaaaaaaaaaaaaaaaaaaaaaaaab.json.gz: none of its rows is in the table" in done.out
+    assert "not done  data/aaaaaaaaaaaaaaaaaaaaaaaaab.json.gz: this run has inserted none of its rows" in done.out
     assert "MD5" in done.err
 
 

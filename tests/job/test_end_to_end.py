@@ -13,7 +13,7 @@ from transformer.job.request import SnapshotRequest
 from transformer.job.result import Status
 from transformer.job.snapshot import run
 from transformer.load.destination import open_destination
-from transformer.schema.table import Column
+from transformer.schema.table import Column, VersionFrom
 from transformer.schema.types import parse
 from transformer.synth import write_export as synthesize
 
@@ -87,13 +87,14 @@ def test_items_that_became_one_row_fail_the_run(tmp_path: Path, chdb_url: str, u
 
 
 def test_other_keys_in_the_table_are_no_fault(tmp_path: Path, chdb_url: str, unique_name: str) -> None:
-    for number in (1, 2):
+    # The second export's rows have a version above those of the first.
+    for number, table in ((1, users_table()), (2, users_table(version_from=VersionFrom.EXPORT_TIME))):
         folder = tmp_path / str(number)
         folder.mkdir()
         result = run(
             SnapshotRequest(
                 export=str(write_export(folder, [[user(number)]])),
-                schema=users_table(),
+                schema=table,
                 table=unique_name,
                 destination=chdb_url,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 from job.twin import TwinDecoder, bad_user, user, users_table, write_export
 
-from transformer.errors import InternalError, RetryError, SourceError
+from transformer.errors import InternalError, PressureError, RetryError, SourceError
 from transformer.job import events
 from transformer.job.budget import Budget
 from transformer.job.parts import Parts
@@ -22,8 +23,8 @@ from transformer.load.chunks import ChunkLimits
 from transformer.load.quarantine import Quarantine
 from transformer.schema.table import Column, Table
 from transformer.schema.types import parse
-from transformer.source.blocks import open_blocks
-from transformer.source.export import find_export
+from transformer.source.blocks import BlockReader, open_blocks
+from transformer.source.export import DataFile, find_export
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -334,3 +335,109 @@ def test_no_more_chunks_are_alive_than_the_budget_holds(tmp_path: Path) -> None:
     assert len(alive) == 30
     # holding=1 lets one chunk grow or wait at a time.
     assert max(alive) <= 1
+
+
+# Inserts that are tried again. Waits are drawn from half a second on; here they end at once, by the clock of the run.
+
+
+def _impatient(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transformer.load.retry.FIRST_WAIT", 0.001)
+    run.parts = replace(run.parts, retry_seconds=3600)
+
+
+def test_an_insert_is_tried_again_with_the_same_token(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens: list[str] = []
+
+    def on_insert(token: str) -> None:
+        tokens.append(token)
+        if len(tokens) in (2, 3, 5):
+            raise RetryError("the server has gone away")
+
+    run = Run(export, workers=2, limits=ChunkLimits(items=10, bytes=1 << 20), on_insert=on_insert)
+    _impatient(run, monkeypatch)
+    account = run()
+    assert account.complete
+    assert account.retries == 3
+    assert tokens[1] == tokens[2] == tokens[3]
+    assert len(set(tokens)) == len(tokens) - 3 == len(run.destination.inserts)
+    told = [event for event in run.events if isinstance(event, events.CallRetried)]
+    assert [event.number for event in told] == [1, 2, 1]
+    assert all(event.message == "the server has gone away" and event.file for event in told)
+    assert len(run.destination.rows) == 65
+
+
+def test_an_insert_that_needs_too_much_memory_comes_again_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four inserters; the server has memory for two inserts at a time."""
+    export = write_export(tmp_path, [[user(100 * f + n) for n in range(40)] for f in range(8)])
+    lock = threading.Lock()
+    inside: list[int] = [0]
+    most: list[int] = []
+    both = threading.Barrier(4)
+    met: set[str] = set()
+
+    def on_insert(token: str) -> None:
+        with lock:
+            inside[0] += 1
+            now = inside[0]
+            first = token not in met and len(met) < 4
+            met.add(token)
+        try:
+            if first:
+                both.wait(timeout=30)  # four at the same time, before the server has said anything
+                raise PressureError("memory limit exceeded")
+            most.append(now)
+        finally:
+            with lock:
+                inside[0] -= 1
+
+    run = Run(export, workers=8, limits=ChunkLimits(items=10, bytes=1 << 20), on_insert=on_insert)
+    _impatient(run, monkeypatch)
+    account = run()
+    assert account.error is None
+    assert account.complete
+    assert len(run.destination.rows) == 320
+    assert max(most) == 1
+    # Chunks were not cut anew: each of the four came again under its own token.
+    assert len(run.destination.inserts) == 32
+
+
+def test_a_stop_ends_the_waiting_for_a_server_that_is_gone(export: Path) -> None:
+    def on_insert(_token: str) -> None:
+        run.stop.press(15)
+        raise RetryError("the server has gone away")
+
+    run = Run(export, on_insert=on_insert)
+    run.parts = replace(run.parts, retry_seconds=3600)
+    account = run()
+    assert isinstance(account.error, RetryError)
+    assert account.retries == 0
+
+
+def test_a_failure_elsewhere_ends_the_waiting(tmp_path: Path) -> None:
+    """One file's inserts fail for hours; then another file turns out to be damaged."""
+    export = write_export(
+        tmp_path, [[user(n) for n in range(40)], [user(n) for n in range(40, 70)]], md5s={1: "AAAAAAAAAAAAAAAAAAAAAA=="}
+    )
+    waiting = threading.Event()
+
+    def on_insert(_token: str) -> None:
+        raise RetryError("the server has gone away")
+
+    def on_event(event: events.Event) -> None:
+        if isinstance(event, events.CallRetried):
+            waiting.set()
+
+    names = sorted(file.name for file in find_export(str(export)).files)
+    run = Run(export, workers=2, on_insert=on_insert, on_event=on_event)
+    read = run.parts.read
+
+    def slowly(file: DataFile) -> BlockReader:
+        if file.name == names[1]:
+            waiting.wait(timeout=30)
+        return read(file)
+
+    run.parts = replace(run.parts, read=slowly, retry_seconds=3600)
+    account = run()
+    assert isinstance(account.error, SourceError)

@@ -122,7 +122,7 @@ def test_the_record_has_every_key_and_adds_up(
     assert record["rejects_by_code"] == {"OUT_OF_RANGE": 1}
     assert record["gz_bytes"] == sum(path.stat().st_size for path in (export / "data").iterdir())
     assert record["json_bytes"] == sum(len(line) for file in lines for line in file)
-    assert set(record["stages"]) == {"read", "decode", "wait", "insert", "quarantine"}  # type: ignore[call-overload]
+    assert set(record["stages"]) == {"read", "decode", "digest", "wait", "insert", "quarantine"}  # type: ignore[call-overload]
     assert record["peak_rss_bytes"] > 10 << 20  # type: ignore[operator]
     assert record["error"] is None
     assert record["files_not_loaded"] == []
@@ -155,11 +155,11 @@ def test_the_exit_code_depends_on_how_many_rejects_are_allowed(
     assert result.exit_code == code
 
 
-def test_loading_twice_gives_every_item_once(
+def test_loading_anew_gives_every_item_once(
     tmp_path: Path, snapshot: Callable[..., SnapshotResult], engine: Destination, unique_name: str
 ) -> None:
     export = write_export(tmp_path, [[user(n) for n in range(20)], [user(n) for n in range(20, 30)]])
-    first, second = snapshot(export), snapshot(export, workers=1)
+    first, second = snapshot(export), snapshot(export, workers=1, restart=True)
     assert first.job != second.job
     assert first.rows_inserted == second.rows_inserted == 30
     assert len(rows(engine, unique_name)) == 30
@@ -168,14 +168,15 @@ def test_loading_twice_gives_every_item_once(
     assert len(rows(engine, unique_name, final="")) == 30
 
 
-def test_a_run_after_a_delete_brings_the_rows_back(
+def test_a_restart_after_a_delete_brings_the_rows_back(
     tmp_path: Path, snapshot: Callable[..., SnapshotResult], engine: Destination, unique_name: str
 ) -> None:
     export = write_export(tmp_path, [[user(n) for n in range(5)]])
     snapshot(export)
     engine.query(f"DELETE FROM {unique_name} WHERE id = 'user-000003'")
     assert len(rows(engine, unique_name)) == 4
-    snapshot(export)
+    assert snapshot(export).rows_inserted == 0
+    assert snapshot(export, restart=True).rows_inserted == 5
     assert len(rows(engine, unique_name)) == 5
 
 

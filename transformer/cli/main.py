@@ -94,13 +94,25 @@ def snapshot(
             "--rejects", metavar="URL", help="Folder for rejected items. Default: .dynamo2ch/rejects/<export>."
         ),
     ] = None,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart", help="Give up what earlier runs of this export have loaded; load all of it again."),
+    ] = False,
+    shard: options.Shard = None,
+    ledger: options.Ledger = None,
+    chunk_items: Annotated[
+        int | None,
+        typer.Option(
+            "--chunk-items", metavar="N", help="Most items of one insert. Default: by the schema, 250000 at most."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and judge everything, touch no destination.")
     ] = False,
     as_json: options.Json = False,
     storage_option: options.StorageOption = None,
 ) -> None:
-    """Load a full export into a ClickHouse table."""
+    """Load a full export into a ClickHouse table; goes on where an earlier run has ended."""
     from transformer.cli.progress import bars_wanted, observer
     from transformer.cli.signals import handled
     from transformer.cli.summary import summarise
@@ -119,6 +131,10 @@ def snapshot(
         max_rejects=max_rejects,
         stop_after_rejects=stop_after_rejects,
         rejects=rejects,
+        restart=restart,
+        shard=options.shard(shard),
+        ledger=ledger,
+        chunk_items=chunk_items,
         dry_run=dry_run,
         storage_options=options.storage_options(storage_option),
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from transformer.errors import UsageError
+
+if TYPE_CHECKING:
+    from transformer.job import shards
 
 Export = Annotated[
     str,
@@ -41,6 +45,31 @@ StorageOption = Annotated[
         "client_kwargs.region_name=eu-west-1. May be repeated. Keep secrets in the environment.",
     ),
 ]
+
+
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Load only part I of N, for several machines at once. Default in an AWS Batch array job: its own part.",
+    ),
+]
+Ledger = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger",
+        metavar="URL",
+        help="Keep the ledger in this folder. Default: in two tables beside the destination table.",
+    ),
+]
+
+
+def shard(given: str | None) -> shards.Shard | None:
+    """The part that `--shard` names, else the part of this child of an AWS Batch array job, else None."""
+    from transformer.job.shards import Shard as Part
+
+    return Part.from_environment(os.environ) if given is None else Part.parse(given)
 
 
 def storage_options(given: list[str] | None) -> dict[str, object]:

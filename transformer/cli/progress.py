@@ -85,6 +85,9 @@ class Bars:
                 self._progress.update(self._items, note=f"{self._rejects:,} rejected")
             case events.FileLoaded():
                 self._progress.advance(self._files, 1)
+            case events.CallRetried(_, number, wait, message):
+                note = f"try {number} failed, next in {wait:.0f} s: {message.splitlines()[0]}"
+                self._progress.update(self._files, note=printable(note))
             case events.Stopping(_, message):
                 self._progress.update(self._files, note=printable(message.splitlines()[0]))
             case _:
@@ -115,6 +118,8 @@ class LogLines:
                     items=event.items,
                     workers=event.workers,
                     inserters=event.inserters,
+                    files_skipped=event.files_skipped,
+                    attempt=event.attempt,
                 )
                 for warning in event.warnings:
                     self._log.warning("source warning", message=warning)
@@ -134,6 +139,8 @@ class LogLines:
                     arrow_bytes=event.arrow_bytes,
                     seconds=round(event.seconds, 3),
                 )
+            case events.CallRetried(file, number, wait, message):
+                self._log.warning("trying again", file=file, attempt=number, seconds=round(wait, 1), message=message)
             case events.FileLoaded():
                 self._log.info(
                     "file loaded",

@@ -38,6 +38,8 @@ def summarise(result: SnapshotResult, *, to: str | None) -> str:
 
 def _counts(result: SnapshotResult) -> list[str]:
     expected = result.items_in_manifest
+    if expected is not None:
+        expected -= sum(file.items for file in result.files if file.state is FileState.SKIPPED)
     if expected is None:
         beside = "no manifest to compare with"
     elif expected == result.items_read:
@@ -45,16 +47,28 @@ def _counts(result: SnapshotResult) -> list[str]:
     else:
         beside = f"the manifest says {expected:,}"
     rows = "would be inserted" if result.dry_run else "inserted"
-    return [
-        f"  files     {result.files_loaded:,} of {len(result.files):,}",
+    part = f" (part {result.shard})" if result.shard else ""
+    files = f"  files     {result.files_loaded:,} of {len(result.files):,}{part}"
+    if result.files_skipped:
+        files += f", {result.files_skipped:,} skipped: an earlier run of job {result.job} has loaded them"
+    lines = [
+        files,
         f"  items     {result.items_read:,} read ({beside})",
         f"  rows      {result.rows_inserted:,} {rows}",
     ]
+    if result.files_skipped:
+        lines.append(f"  in all    {result.rows_in_job:,} rows of {sum(file.items for file in result.files):,} items")
+    return lines
 
 
 def _rejects(result: SnapshotResult) -> list[str]:
     if not result.items_rejected:
-        return ["  rejects   0"]
+        if not result.rejects_open:
+            return ["  rejects   0"]
+        return [
+            f"  rejects   0 now, {result.rejects_open:,} from earlier runs",
+            f"            written to {result.rejects}",
+        ]
     by_code = ", ".join(
         f"{code} {count:,}" for code, count in sorted(result.rejects_by_code.items(), key=lambda pair: (-pair[1], pair))
     )
@@ -70,7 +84,7 @@ def _not_loaded(result: SnapshotResult) -> list[str]:
     lines = []
     for state, words in (
         (FileState.PARTLY, "some of its rows are in the table, or may be"),
-        (FileState.UNTOUCHED, "none of its rows is in the table"),
+        (FileState.UNTOUCHED, "this run has inserted none of its rows"),
     ):
         files = [file for file in result.files if file.state is state]
         lines += [f"  not done  {file.name}: {words}" for file in files[:_SHOWN]]
@@ -92,7 +106,7 @@ def _speed(result: SnapshotResult) -> list[str]:
 
 def _next(result: SnapshotResult, to: str | None) -> str:
     if result.status in (Status.FAILED, Status.INTERRUPTED):
-        return "run the same command again; rows that are in the table already are replaced by equal ones"
+        return "run the same command again: it skips the files that are loaded and goes on with the others"
     if result.dry_run:
         return "the same command without --dry-run"
     if not result.rows_inserted or result.destination == "null:":

@@ -169,6 +169,11 @@ class Allowance:
             self._holders -= 1
             self._changed.notify_all()
 
+    def narrow(self) -> None:
+        """Let one holder less in at a time than hold something now; one at least. For the rest of the run."""
+        with self._changed:
+            self._places = max(1, min(self._places, self._holders) - 1)
+
     def abort(self) -> None:
         """Wake every thread that waits, and let none in from now on."""
         with self._changed:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 class RunStarted:
     """The export is found, the destination open, the table there.
 
-    files: data files to load. items: items according to the manifest, None where there is none.
+    files: data files to load. items: items in them according to the manifest, None where there is none.
+    files_skipped: data files that earlier runs of the job have loaded. attempt: which run of it this is, from 1.
     """
 
     job: str
@@ -26,6 +27,8 @@ class RunStarted:
     inserters: int
     block_bytes: int
     warnings: tuple[str, ...] = ()
+    files_skipped: int = 0
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,19 @@ class ChunkInserted:
     rows: int
     arrow_bytes: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallRetried:
+    """A call to the destination failed the `number`-th time; it is tried again after `wait` seconds.
+
+    file: whose rows it is about, or empty. message: what happened.
+    """
+
+    file: str
+    number: int
+    wait: float
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +111,7 @@ class RunEnded:
     error: str = ""
 
 
-Event = RunStarted | BlockDecoded | ItemsRejected | ChunkInserted | FileLoaded | Stopping | RunEnded
+Event = RunStarted | BlockDecoded | ItemsRejected | ChunkInserted | CallRetried | FileLoaded | Stopping | RunEnded
 Observer = Callable[[Event], None]
 
 

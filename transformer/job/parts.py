@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from transformer.decode.keys import KeyHasher
     from transformer.errors import Verdict
     from transformer.job.budget import Budget
+    from transformer.job.recorder import Recorder
     from transformer.job.result import RejectedItem
     from transformer.job.stop import StopSwitch
     from transformer.load.chunks import Chunk, ChunkLimits
     from transformer.load.destination import Destination
     from transformer.load.quarantine import Quarantine
+    from transformer.schema.digest import KeyDigest
     from transformer.schema.table import Table
     from transformer.source.blocks import BlockReader
     from transformer.source.export import DataFile
@@ -93,6 +96,9 @@ class Parts:
     destination: shared by the inserters; it makes a connection for each of them.
     token: the deduplication token of the chunk of the given lines (1-based, inclusive) of a file.
     quarantine: where rejects are written, or None to write none.
+    keys: hashes the keys of rows for the ledger, or None for no digests.
+    recorder: writes finished files to the ledger, or None.
+    retry_seconds: for how long an insert is tried again; 0 for never.
     stop_after_rejects: see `SnapshotRequest`.
     """
 
@@ -106,18 +112,23 @@ class Parts:
     token: Callable[[str, int, int], str]
     quarantine: Quarantine | None
     stop: StopSwitch
+    keys: KeyHasher | None = None
+    recorder: Recorder | None = None
+    retry_seconds: float = 0.0
     stop_after_rejects: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CutChunk:
-    """A chunk on its way to an inserter. Lines are 1-based and inclusive; `held` bytes of the allowance are its own."""
+    """A chunk on its way to an inserter. Lines are 1-based and inclusive; `held` bytes of the allowance are its own.
+    keys: digest of the keys of its rows."""
 
     file: str
     chunk: Chunk
     first_line: int
     last_line: int
     held: int
+    keys: KeyDigest
 
 
 class EndOfStream:
@@ -153,6 +164,7 @@ class Inserted:
     rows: int
     arrow_bytes: int
     seconds: float
+    keys: KeyDigest
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +175,19 @@ class FileRead:
     chunks: int
     gz_bytes: int
     md5: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A call to the destination failed the `number`-th time and is tried again after `wait` seconds.
+
+    file: whose rows it is about, or empty. message: what happened.
+    """
+
+    file: str
+    number: int
+    wait: float
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,4 +210,4 @@ class Ended:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-Report = Decoded | KeyTags | Inserted | FileRead | Failed | Ended
+Report = Decoded | KeyTags | Inserted | FileRead | Retried | Failed | Ended

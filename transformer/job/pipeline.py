@@ -20,13 +20,15 @@ import queue
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from transformer.errors import InternalError, RejectsError, SourceError
+from transformer.errors import Dynamo2chError, InternalError, RejectsError, SourceError
 from transformer.job import events
-from transformer.job.parts import Decoded, Ended, EndOfStream, Failed, FileRead, Inserted, KeyTags
+from transformer.job.parts import Decoded, Ended, EndOfStream, Failed, FileRead, Inserted, KeyTags, Retried
 from transformer.job.result import FIRST_REJECTS, FileOutcome, FileState, RejectedItem, summary
 from transformer.job.threads import Inserter, Shared, Worker
+from transformer.load.ledger import moment
 
 if TYPE_CHECKING:
     from transformer.job.events import Observer
@@ -45,6 +47,7 @@ class Account:
     first_rejects: list[RejectedItem] = field(default_factory=list)
     stages: dict[str, float] = field(default_factory=dict)
     largest_chunk: int = 0
+    retries: int = 0
     error: BaseException | None = None
     error_file: str = ""
 
@@ -66,6 +69,7 @@ class Pipeline:
         self._inserted: Counter[str] = Counter()
         self._tags: list[dict[str, str]] = [{} for _ in parts.table.key]
         self._stopping = False
+        self._ledger_failed = False
 
     def run(self) -> Account:
         """Load until the end, the stop or the first error, and account for it.
@@ -112,6 +116,22 @@ class Pipeline:
                 self._enter(report)
             if self._parts.stop.pressed and not self._stopping:
                 self._announce("signal", "asked to stop: finishing the chunks in hand")
+            self._write_ledger(everything=False)
+        self._write_ledger(everything=True)
+
+    def _write_ledger(self, *, everything: bool) -> None:
+        """Write down finished files when it is time, or at the end. What cannot be written fails the run."""
+        recorder = self._parts.recorder
+        if recorder is None or self._ledger_failed:
+            return
+        try:
+            if everything:
+                self._shared.retry(recorder.flush)
+            else:
+                self._shared.retry(recorder.flush_if_due)
+        except Dynamo2chError as error:
+            self._ledger_failed = True
+            self._fail("", error)
 
     def _next_report(self) -> Report | None:
         """The next report, or None when there was none for a while.
@@ -136,6 +156,9 @@ class Pipeline:
             case FileRead():
                 self._reads[report.file] = report
                 self._settle(report.file)
+            case Retried(file, number, wait, message):
+                self._account.retries += 1
+                self._observe(events.CallRetried(file, number, wait, message))
             case Failed(file, error, maybe_inserted):
                 if maybe_inserted:
                     self._account.files[file].state = FileState.PARTLY
@@ -147,8 +170,10 @@ class Pipeline:
         outcome = self._account.files[report.file]
         outcome.items += report.items
         outcome.json_bytes += report.json_bytes
+        outcome.begun_at = outcome.begun_at or moment(datetime.now(UTC))
         rejected = report.rejects.total()
         outcome.rejects += rejected
+        outcome.rejects_by_code.update(report.rejects)
         self._account.rejects_by_code.update(report.rejects)
         room = FIRST_REJECTS - len(self._account.first_rejects)
         self._account.first_rejects.extend(report.examples[: max(room, 0)])
@@ -167,6 +192,7 @@ class Pipeline:
     def _inserted_chunk(self, report: Inserted) -> None:
         outcome = self._account.files[report.file]
         outcome.rows += report.rows
+        outcome.keys += report.keys
         outcome.chunks += 1
         outcome.state = FileState.PARTLY
         self._observe(
@@ -196,6 +222,8 @@ class Pipeline:
             self._fail(file, error)
             return
         outcome.state = FileState.LOADED
+        if self._parts.recorder is not None:
+            self._parts.recorder.add(outcome)
         self._observe(
             events.FileLoaded(
                 file,

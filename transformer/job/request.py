@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from transformer.job.shards import Shard
     from transformer.schema.table import Table
 
 SCHEMA_FOLDER = "schemas"
@@ -42,6 +43,11 @@ class SnapshotRequest:
     stop_after_rejects: end early when that many items were rejected, None for never.
     rejects: URL of the folder for quarantined items, or None for .dynamo2ch/rejects/<export>. A folder named after the
         run is made in it.
+    restart: give up what earlier runs of the same export have done, and load all of it as a new job.
+    ledger: URL of a folder to keep the ledger in, or None for tables in the destination's database.
+    shard: which part of the files this run takes, or None for all.
+    chunk_items: most items of one insert, or None for what suits the schema. Decided when a job starts.
+    retry_seconds: for how long a call to the destination is tried again, 0 for never; None for the settings' number.
     dry_run: decode and judge everything, insert nothing; rejects are written only where `rejects` names a place.
     storage_options: passed to fsspec for the export.
     """
@@ -55,6 +61,11 @@ class SnapshotRequest:
     max_rejects: int = 0
     stop_after_rejects: int | None = None
     rejects: str | None = None
+    restart: bool = False
+    ledger: str | None = None
+    shard: Shard | None = None
+    chunk_items: int | None = None
+    retry_seconds: float | None = None
     dry_run: bool = False
     storage_options: Mapping[str, object] = field(default_factory=dict)
 
@@ -66,3 +77,10 @@ class SnapshotRequest:
             raise UsageError("--max-rejects cannot be negative")
         if self.stop_after_rejects is not None and self.stop_after_rejects < 1:
             raise UsageError("--stop-after-rejects must be 1 or more")
+        if self.chunk_items is not None and self.chunk_items < 1:
+            raise UsageError("--chunk-items must be 1 or more")
+        if self.restart and self.shard is not None and self.shard.number != 1:
+            raise UsageError(
+                "--restart begins a new job, which only one part may do",
+                remedy=f"Start part 1/{self.shard.count} with --restart, and when it is at work the others without.",
+            )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
+from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +16,17 @@ from transformer.job import events
 from transformer.job.budget import MEMORY_PER_WORKER, Budget, format_size
 from transformer.job.parts import Parts
 from transformer.job.pipeline import Pipeline
+from transformer.job.recorder import Recorder
 from transformer.job.request import REJECTS_FOLDER, SCHEMA_FOLDER, default_workers
 from transformer.job.resources import peak_rss_bytes
-from transformer.job.result import SnapshotResult, Status, summary
+from transformer.job.result import FileOutcome, FileState, SnapshotResult, Status, summary
+from transformer.job.resume import TakenUp, take_up
 from transformer.job.stop import StopSwitch
+from transformer.load.ledger import Job, JobEvent, JobKind, NoLedger, moment
+from transformer.load.retry import Retrier
 from transformer.reader.version import snapshot_version
 from transformer.schema.table import Table
+from transformer.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     from transformer.job.pipeline import Account
     from transformer.job.request import SnapshotRequest
     from transformer.load.destination import Destination
+    from transformer.load.ledger import Ledger
     from transformer.load.quarantine import Quarantine
     from transformer.source.export import DataFile, Export
 
@@ -44,10 +52,9 @@ def run(
 ) -> SnapshotResult:
     """Load one full export into one table.
 
-    Nothing is resumed: running again loads everything again, under a new random job id, because a destination answers
-    a known token by dropping the data, also when the rows have been deleted since. The table holds every item once
-    all the same: the rows of a run are equal to those of the run before, and ReplacingMergeTree keeps one for each key
-    (queries use FINAL).
+    A run goes on where earlier runs of the same export into the same table have ended, as the ledger tells (see
+    `transformer.job.resume`): files that are loaded are skipped, and the others are loaded from their beginning, in the
+    same chunks with the same tokens, so that ClickHouse drops those that it has.
 
     request: what to do. observe: takes the events of the run, from the calling thread. stop: ends the run after the
     chunks in hand. decoder: makes the decoders, one for each worker; by default `transformer.decode.decoder.Decoder`.
@@ -57,8 +64,14 @@ def run(
     with the files that are loaded, partly loaded and untouched.
     """
     begin = time.perf_counter()
+    # Random, never made from the export: ClickHouse answers a known token by dropping the rows, also when they have
+    # been deleted since.
     result = SnapshotResult(
-        job=secrets.token_hex(8), export=request.export, dry_run=request.dry_run, max_rejects=request.max_rejects
+        job=secrets.token_hex(8),
+        export=request.export,
+        dry_run=request.dry_run,
+        max_rejects=request.max_rejects,
+        shard="" if request.shard is None else str(request.shard),
     )
     try:
         _load(request, result, observe, stop or StopSwitch(), decoder)
@@ -96,9 +109,9 @@ def _load(
 ) -> None:
     """Do what `run` says and fill in `result`. Raises what happens before the first file is begun."""
     # The heavy libraries come with these, and none of them is needed to build a request or to read a result.
+    from transformer.decode.keys import KeyHasher
     from transformer.load.chunks import ChunkLimits, token
     from transformer.load.destination import DEFAULT_DESTINATION, open_destination
-    from transformer.schema.ddl import fingerprint
     from transformer.source.blocks import LEAST_SLACK, BufferPool, open_blocks
     from transformer.source.export import find_export
     from transformer.source.faults import public_url
@@ -107,31 +120,40 @@ def _load(
     export = find_export(request.export, request.storage_options)
     result.export = export.shown
     result.warnings.extend(export.warnings)
-    result.items_in_manifest = export.item_count
     table = resolve_table(request, export)
     result.table = table.name
-    version = snapshot_version(table, export)
     decode, slack, revision = _decoding(decoder)
     slack = max(slack, LEAST_SLACK)
-    files = largest_first(export.files)
+    files = list(export.files) if request.shard is None else request.shard.of(export.files)
+    result.items_in_manifest = _items(files)
     workers = min(request.workers or default_workers(), max(1, len(files)))
     memory = request.memory or workers * MEMORY_PER_WORKER
     budget = Budget.plan(memory, workers=workers)
-    quarantine = _quarantine(request, export, result.job)
     url = NULL_DESTINATION if request.dry_run else request.destination or DEFAULT_DESTINATION
     pool = BufferPool(budget.block_bytes + slack, keep=budget.workers)
-    schema_fingerprint = fingerprint(table)
+    retry_seconds = (
+        Settings.from_environment().retry_seconds if request.retry_seconds is None else request.retry_seconds
+    )
+    wanted = _wanted(request, export, table, result.job, revision)
     # Before anything is touched: a decoder refuses columns that contradict each other.
-    decoders = [decode(table, version=version) for _ in range(budget.workers)]
+    decoders = [decode(table, version=wanted.version) for _ in range(budget.workers)]
     with contextlib.closing(open_destination(url)) as destination:
         result.destination = destination.url
         destination.ensure_table(table)
+        ledger = open_ledger(request.ledger, destination, table, dry_run=request.dry_run)
+        taken = take_up(
+            ledger, wanted, restart=request.restart, stored_rows=lambda: int(destination.query(stored_rows(table)))
+        )
+        job = taken.job
+        result.job, result.attempt, result.job_complete = job.job, job.attempts, taken.complete
+        quarantine = _quarantine(request, export, job)
+        todo = [file for file in largest_first(files) if file.name not in taken.done]
         parts = Parts(
             table=table,
-            files=files,
+            files=todo,
             decoders=decoders,
             budget=budget,
-            limits=ChunkLimits.for_table(table),
+            limits=ChunkLimits(items=job.chunk_items, bytes=job.chunk_bytes),
             read=lambda file: open_blocks(
                 file,
                 block_bytes=budget.block_bytes,
@@ -140,36 +162,125 @@ def _load(
                 pool=pool,
             ),
             destination=destination,
-            token=lambda name, first, last: token(result.job, name, first, last, schema_fingerprint, revision),
+            token=lambda name, first, last: token(job.job, name, first, last, job.schema, job.revision),
             quarantine=quarantine,
             stop=stop,
+            keys=KeyHasher(table),
+            recorder=Recorder(ledger, job),
+            retry_seconds=retry_seconds,
             stop_after_rejects=request.stop_after_rejects,
         )
         observe(
             events.RunStarted(
-                job=result.job,
+                job=job.job,
                 export=result.export,
                 table=result.table,
                 destination=result.destination,
-                files=len(files),
-                items=export.item_count,
+                files=len(todo),
+                items=_items(todo),
                 workers=budget.workers,
                 inserters=budget.inserters,
                 block_bytes=budget.block_bytes,
                 warnings=export.warnings,
+                files_skipped=len(files) - len(todo),
+                attempt=job.attempts,
             )
         )
         account = Pipeline(parts, observe).run()
         _conclude(result, account, stop)
-        if result.status in (Status.COMPLETE, Status.COMPLETE_WITH_REJECTS) and url != NULL_DESTINATION:
-            _check_keys(result, table, destination)
-    if quarantine is not None and result.items_rejected:
+        _add_skipped(result, taken, files)
+        if result.status in (Status.COMPLETE, Status.COMPLETE_WITH_REJECTS) and not taken.complete:
+            # Hours of work are behind this, and the destination may be gone for a minute just now.
+            retry = Retrier(retry_seconds, given_up=lambda: stop.pressed)
+            if url != NULL_DESTINATION:
+                retry(lambda: _check_keys(result, table, destination))
+            retry(lambda: _complete(result, ledger, job, export))
+    if quarantine is not None and (result.items_rejected or taken.rejects):
         result.rejects = quarantine.url
     if account.largest_chunk > budget.largest_chunk:
         result.warnings.append(
             f"a chunk took {format_size(account.largest_chunk)} as Arrow, more than --memory "
             f"{format_size(memory)} has room for; {format_size(account.largest_chunk * 8)} would have held it"
         )
+
+
+def _wanted(request: SnapshotRequest, export: Export, table: Table, job: str, revision: int) -> Job:
+    """The job that this run would start if there were none."""
+    from transformer.load.chunks import ChunkLimits
+    from transformer.schema.ddl import fingerprint
+
+    limits = ChunkLimits.for_table(table)
+    return Job(
+        job=job,
+        kind=JobKind.SNAPSHOT,
+        table=table.name,
+        export=export.fingerprint,
+        export_id=export.export_id or "",
+        url=export.shown,
+        export_time="" if export.export_time is None else moment(export.export_time),
+        summary_md5=export.summary_md5 or "",
+        files_md5=export.files_md5 or "",
+        files=len(export.files),
+        items=export.item_count,
+        version_from=table.version_from.value,
+        version=snapshot_version(table, export),
+        schema=fingerprint(table),
+        revision=revision,
+        chunk_items=min(limits.items, request.chunk_items or limits.items),
+        chunk_bytes=limits.bytes,
+        rejects=_rejects_folder(request, export, job),
+        started_at=moment(datetime.now(UTC)),
+    )
+
+
+def open_ledger(url: str | None, destination: Destination, table: Table, *, dry_run: bool = False) -> Ledger:
+    """The ledger of a run: the folder that was asked for, else the one that the destination keeps.
+
+    Raises UsageError when `url` cannot be a ledger.
+    """
+    if dry_run:
+        return NoLedger()
+    if url is None:
+        return destination.ledger(table)
+    from transformer.load.ledger_folder import FolderLedger
+
+    return FolderLedger(url)
+
+
+def stored_rows(table: Table) -> str:
+    """The statement that counts the rows of the table, of whatever version, as text."""
+    from transformer.schema.ddl import count_rows
+
+    return f"{count_rows(table)} FORMAT TSV"
+
+
+def _items(files: Sequence[DataFile]) -> int | None:
+    """Items of `files` according to the manifest, None where one has no count."""
+    counts = [file.item_count for file in files]
+    return None if None in counts else sum(count for count in counts if count is not None)
+
+
+def _add_skipped(result: SnapshotResult, taken: TakenUp, files: Sequence[DataFile]) -> None:
+    """Enter the files that earlier runs have loaded, and what is rejected in the whole job."""
+    result.files += [
+        FileOutcome(
+            file.file,
+            state=FileState.SKIPPED,
+            items=file.items,
+            rows=file.rows,
+            rejects=file.rejects,
+            chunks=file.chunks,
+            gz_bytes=file.gz_bytes,
+            json_bytes=file.json_bytes,
+            md5=file.md5,
+            rejects_by_code=Counter(file.rejects_by_code),
+            keys=file.keys,
+        )
+        for file in (taken.done[each.name] for each in files if each.name in taken.done)
+    ]
+    result.rejects_open = result.items_rejected + taken.rejects
+    if result.status is Status.COMPLETE and result.rejects_open:
+        result.status = Status.COMPLETE_WITH_REJECTS
 
 
 def _decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]:
@@ -188,6 +299,7 @@ def _conclude(result: SnapshotResult, account: Account, stop: StopSwitch) -> Non
     result.first_rejects = account.first_rejects
     result.stages = account.stages
     result.largest_chunk_bytes = account.largest_chunk
+    result.retries = account.retries
     if account.complete and (account.error is None or isinstance(account.error, RejectsError)):
         # A stop that came too late to leave anything out has stopped nothing.
         result.status = Status.COMPLETE_WITH_REJECTS if result.items_rejected else Status.COMPLETE
@@ -198,6 +310,15 @@ def _conclude(result: SnapshotResult, account: Account, stop: StopSwitch) -> Non
     else:
         result.status = Status.INTERRUPTED
         result.signal = stop.signal
+
+
+def _complete(result: SnapshotResult, ledger: Ledger, job: Job, export: Export) -> None:
+    """Call the job complete when every file of the export is in the ledger, whoever has put it there."""
+    if result.status is Status.FAILED:
+        return
+    if ledger.files(job.job).keys() >= {file.name for file in export.files}:
+        ledger.note(job, JobEvent.COMPLETE)
+        result.job_complete = True
 
 
 def _check_keys(result: SnapshotResult, table: Table, destination: Destination) -> None:
@@ -213,10 +334,10 @@ def _check_keys(result: SnapshotResult, table: Table, destination: Destination) 
     except UsageError as error:
         result.warnings.append(f"the keys in the table were not counted: {summary(error)}")
         return
-    if result.keys_in_table < result.rows_inserted:
+    if result.keys_in_table < result.rows_in_job:
         result.status = Status.FAILED
         result.error = MismatchError(
-            f"{result.rows_inserted:,} rows were inserted, but table {table.name} holds only {result.keys_in_table:,} "
+            f"{result.rows_in_job:,} rows were inserted, but table {table.name} holds only {result.keys_in_table:,} "
             f"different keys ({', '.join(table.key)}): different items have become one row",
             remedy="Give `key` the table's whole key (partition key and sort key), drop this table, and load again.",
         )
@@ -271,15 +392,20 @@ def largest_first(files: Sequence[DataFile]) -> list[DataFile]:
     return sorted(files, key=lambda file: (-((file.size if by_size else file.item_count) or 0), file.name))
 
 
-def _quarantine(request: SnapshotRequest, export: Export, job: str) -> Quarantine | None:
-    """The quarantine of this run: a folder named after it, in one named after the export, in the one asked for."""
-    from transformer.load.quarantine import Quarantine
-
-    if request.rejects is None and request.dry_run:
-        return None
+def _rejects_folder(request: SnapshotRequest, export: Export, job: str) -> str:
+    """The URL of a job's quarantine: a folder named after it, in one named after the export, in the one asked for."""
     name = export.export_id or export.shown.rstrip("/").rpartition("/")[2] or "export"
     if request.rejects is None:
-        return Quarantine(str(Path(REJECTS_FOLDER).absolute() / name / job))
+        return str(Path(REJECTS_FOLDER).absolute() / name / job)
+    return f"{request.rejects.rstrip('/')}/{name}/{job}"
+
+
+def _quarantine(request: SnapshotRequest, export: Export, job: Job) -> Quarantine | None:
+    """The quarantine of this run: where the job began it, unless another place is asked for now."""
+    from transformer.load.quarantine import Quarantine
+
+    if request.rejects is None:
+        return None if request.dry_run else Quarantine(job.rejects)
     protocol = request.rejects.partition("://")[0]
     options = request.storage_options if export.url.startswith(f"{protocol}://") else {}
-    return Quarantine(f"{request.rejects.rstrip('/')}/{name}/{job}", options)
+    return Quarantine(_rejects_folder(request, export, job.job), options)

@@ -8,12 +8,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from transformer.errors import Dynamo2chError, InternalError
+from transformer.errors import Dynamo2chError, InternalError, PressureError
 from transformer.job.budget import INSERT_FACTOR, Aborted, Allowance, ChunkSizes
-from transformer.job.parts import CutChunk, Decoded, Ended, EndOfStream, Failed, FileRead, Inserted, KeyTags
+from transformer.job.parts import CutChunk, Decoded, Ended, EndOfStream, Failed, FileRead, Inserted, KeyTags, Retried
 from transformer.job.resources import trim_heap
-from transformer.job.result import FIRST_REJECTS, RejectedItem
+from transformer.job.result import FIRST_REJECTS, RejectedItem, summary
 from transformer.load.chunks import Chunk
+from transformer.load.retry import Attempt, Retrier
+from transformer.schema.digest import KeyDigest
 from transformer.source.blocks import check_item_count
 
 if TYPE_CHECKING:
@@ -50,6 +52,13 @@ class Shared:
         self.inserting = Allowance(parts.budget.inserting, holders=parts.budget.inserters)
         self.sizes = ChunkSizes()
         self._aborted = threading.Event()
+        self.retry = Retrier(
+            parts.retry_seconds,
+            sleep=self._aborted.wait,
+            # Who asks for a stop does not want to wait for a destination that does not answer.
+            given_up=lambda: self.aborted or parts.stop.pressed,
+            tell=lambda attempt: self.reports.put(retried("", attempt)),
+        )
 
     def abort(self) -> None:
         """Make every thread leave as soon as it can."""
@@ -61,6 +70,11 @@ class Shared:
     def aborted(self) -> bool:
         """Whether the run has failed."""
         return self._aborted.is_set()
+
+
+def retried(file: str, attempt: Attempt) -> Retried:
+    """The report of an attempt that failed and is going to be repeated."""
+    return Retried(file, attempt.number, attempt.wait, summary(attempt.error))
 
 
 class Stages:
@@ -253,6 +267,10 @@ class _FileLoad:
         chunk, self._chunk = self._chunk, None
         if chunk is None:
             return
+        keys = KeyDigest()
+        if self._parts.keys is not None:
+            with self._stages.timed("digest"):
+                keys = self._parts.keys.digest(chunk.batches)
         size = sum(batch.nbytes for batch in chunk.batches)
         self._shared.holding.exchange(self._held, size)
         self._held = 0
@@ -261,7 +279,7 @@ class _FileLoad:
             return
         self._shared.sizes.saw(size)
         self._chunks += 1
-        self._shared.chunks.put(CutChunk(self.name, chunk, self._chunk_line, self.lines, held=size))
+        self._shared.chunks.put(CutChunk(self.name, chunk, self._chunk_line, self.lines, held=size, keys=keys))
 
 
 class Inserter:
@@ -284,7 +302,6 @@ class Inserter:
                 maybe = True
                 self._insert(cut)
                 maybe = False
-                self._shared.inserting.release(INSERT_FACTOR * cut.held)
                 del cut  # or its batches would live until the next one comes
                 trim_heap()
         except Aborted:
@@ -295,11 +312,30 @@ class Inserter:
             self._shared.reports.put(Ended(worker=False, seconds=self._stages.seconds))
 
     def _insert(self, cut: CutChunk) -> None:
-        """One insert, reported once it is acknowledged."""
+        """One insert, tried until it is acknowledged, then reported. Gives back its memory."""
         begin = time.perf_counter()
+        token = self._parts.token(cut.file, cut.first_line, cut.last_line)
+        inserting, charge = self._shared.inserting, INSERT_FACTOR * cut.held
+        admitted = True
+
+        def insert() -> None:
+            nonlocal admitted
+            if not admitted:
+                inserting.acquire(charge)
+                admitted = True
+            try:
+                self._parts.destination.insert(self._parts.table, cut.chunk.batches, token)
+            except PressureError:
+                # The chunk stays what it is, for its token stands for exactly these rows. It comes again when fewer
+                # others are under way, and the memory it was charged for is free until then.
+                inserting.narrow()
+                inserting.release(charge)
+                admitted = False
+                raise
+
         with self._stages.timed("insert"):
-            token = self._parts.token(cut.file, cut.first_line, cut.last_line)
-            self._parts.destination.insert(self._parts.table, cut.chunk.batches, token)
+            self._shared.retry(insert, tell=lambda attempt: self._shared.reports.put(retried(cut.file, attempt)))
+        inserting.release(charge)
         self._shared.reports.put(
             Inserted(
                 cut.file,
@@ -308,5 +344,6 @@ class Inserter:
                 rows=cut.chunk.rows,
                 arrow_bytes=cut.held,
                 seconds=time.perf_counter() - begin,
+                keys=cut.keys,
             )
         )

@@ -6,6 +6,7 @@ Both go through clickhouse-connect and differ in how connections are made, not i
 from __future__ import annotations
 
 import contextlib
+import json
 import queue
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +19,20 @@ from transformer.load.address import DEFAULT_DATABASE, Embedded, Server
 from transformer.load.arrow_stream import arrow_stream
 from transformer.load.engine import claim_engine, load_library, release_engine
 from transformer.load.faults import Action, translate
+from transformer.load.ledger_table import TableLedger
 from transformer.load.statement import with_format
 from transformer.schema.ddl import create_table, differences
 from transformer.schema.expression import quote_identifier
 from transformer.schema.layout import arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from clickhouse_connect.driver.client import Client
 
     from transformer.load.engine import Engine
+    from transformer.load.ledger import Ledger
     from transformer.schema.table import Table
     from transformer.settings import Settings
 
@@ -227,6 +230,51 @@ class ClickHouse:
                 insert_block=arrow_stream(batches, compression=self._compression),
                 settings={**self._settings, "insert_deduplication_token": token},
                 fmt="ArrowStream",
+            )
+
+    def ledger(self, table: Table) -> Ledger:
+        """See `Destination.ledger`."""
+        return TableLedger(self, engine=table.engine, cluster=table.cluster)
+
+    def records(
+        self, sql: str, parameters: Mapping[str, object] | None = None, settings: Mapping[str, object] | None = None
+    ) -> list[dict[str, Any]]:
+        """The rows of a SELECT without a FORMAT clause, as JSON objects.
+
+        parameters: for `{name:Type}` in the statement. settings: sent with it. Numbers of 64 bits and more are exact,
+        as text. Raises as `query` does.
+        """
+        with self._client(Action.QUERY) as client:
+            answer = client.raw_query(
+                f"{sql}\nFORMAT JSONEachRow",
+                parameters=dict(parameters or {}),
+                settings={"output_format_json_quote_64bit_integers": 1, **(settings or {})},
+            )
+        return [json.loads(line) for line in answer.splitlines()]
+
+    def execute(self, sql: str) -> None:
+        """Run a statement that returns nothing. Raises as `query` does."""
+        with self._client(Action.PREPARE) as client:
+            client.command(sql)
+
+    def insert_records(
+        self,
+        table: str,
+        columns: Sequence[str],
+        records: Sequence[Mapping[str, object]],
+        *,
+        token: str,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
+        """Insert JSON objects as one block with a deduplication token; for few and small rows."""
+        lines = [json.dumps(record, ensure_ascii=True).encode() + b"\n" for record in records]
+        with self._client(Action.RECORD) as client:
+            client.raw_insert(
+                table=quote_identifier(table),
+                column_names=list(columns),
+                insert_block=(line for line in lines),
+                settings={**self._settings, **(settings or {}), "insert_deduplication_token": token},
+                fmt="JSONEachRow",
             )
 
     def query(self, sql: str) -> bytes:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from transformer.load.ledger import Ledger
     from transformer.schema.table import Table
 
 DEFAULT_DESTINATION = "chdb://"
@@ -38,6 +39,9 @@ class Destination(Protocol):
         token: two inserts with one token are stored once, as long as the table remembers the first. Returning says that
         the server took the rows, raising RetryError says that it may have taken them.
         """
+
+    def ledger(self, table: Table) -> Ledger:
+        """The ledger that is kept beside `table`; nothing is read or made yet."""
 
     def query(self, sql: str) -> bytes:
         """The result of one statement, in the format that its FORMAT clause names, else as a table for people."""
@@ -83,6 +87,12 @@ class NullDestination:
     def insert(self, table: Table, batches: Sequence[pa.RecordBatch], token: str) -> None:
         """Count the rows."""
         self.rows += sum(batch.num_rows for batch in batches)
+
+    def ledger(self, table: Table) -> Ledger:
+        """One that keeps nothing either."""
+        from transformer.load.ledger import NoLedger
+
+        return NoLedger()
 
     def query(self, sql: str) -> bytes:
         """Raise UsageError: nothing was kept."""

@@ -11,7 +11,14 @@ import ssl
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from transformer.errors import ConflictError, Dynamo2chError, InternalError, RetryError, UsageError
+from transformer.errors import (
+    ConflictError,
+    Dynamo2chError,
+    InternalError,
+    PressureError,
+    RetryError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,11 +32,22 @@ class Action(Enum):
     CONNECT = "connecting"
     PREPARE = "preparing the table"
     INSERT = "inserting"
+    RECORD = "writing to the ledger"
     QUERY = "the query"
 
 
 # Nothing is wrong with the call: load, outages, limits that others use up, or an outcome that nobody knows.
 _RETRY = {
+    3,  # UNEXPECTED_END_OF_FILE
+    24,  # CANNOT_WRITE_TO_OSTREAM
+    32,  # ATTEMPT_TO_READ_AFTER_EOF, as when a proxy cuts a request off
+    33,  # CANNOT_READ_ALL_DATA
+    40,  # CHECKSUM_DOESNT_MATCH
+    74,  # CANNOT_READ_FROM_FILE_DESCRIPTOR
+    75,  # CANNOT_WRITE_TO_FILE_DESCRIPTOR, as when the disk is full
+    76,  # CANNOT_OPEN_FILE
+    95,  # CANNOT_READ_FROM_SOCKET
+    96,  # CANNOT_WRITE_TO_SOCKET
     159,  # TIMEOUT_EXCEEDED
     160,  # TOO_SLOW
     198,  # DNS_ERROR
@@ -41,7 +59,6 @@ _RETRY = {
     210,  # NETWORK_ERROR
     225,  # NO_ZOOKEEPER
     236,  # ABORTED
-    241,  # MEMORY_LIMIT_EXCEEDED
     242,  # TABLE_IS_READ_ONLY
     243,  # NOT_ENOUGH_SPACE
     244,  # UNEXPECTED_ZOOKEEPER_ERROR
@@ -62,7 +79,15 @@ _RETRY = {
     519,  # NO_REMOTE_SHARD_AVAILABLE
     574,  # DISTRIBUTED_TOO_MANY_PENDING_BYTES
     733,  # TABLE_IS_BEING_RESTARTED
+    735,  # QUERY_WAS_CANCELLED_BY_CLIENT
     999,  # KEEPER_EXCEPTION
+    1000,  # POCO_EXCEPTION: of the library for sockets and files
+    1001,  # STD_EXCEPTION: of the standard library, as when memory or a disk has run out
+}
+
+_PRESSURE = {
+    173,  # CANNOT_ALLOCATE_MEMORY
+    241,  # MEMORY_LIMIT_EXCEEDED
 }
 
 _ACCESS = "Check the user in the URL and CLICKHOUSE_PASSWORD or CLICKHOUSE_PASSWORD_FILE."
@@ -94,6 +119,8 @@ _CHANGED = {
     60,  # UNKNOWN_TABLE
     218,  # TABLE_IS_DROPPED
 }
+
+_CONSTRAINT = 469  # VIOLATED_CONSTRAINT
 
 _LONGEST = 2000  # characters of a server's message that are shown; a type error may print half the table
 _STATUS = re.compile(r"HTTP status (\d{3})")
@@ -132,6 +159,8 @@ def _server_said(error: Exception, code: int, action: Action, address: Address) 
     message = f"{address.url}: {name} ({code}), {action.value}: {_excerpt(str(error), action)}"
     if code in _RETRY:
         return RetryError(message)
+    if code in _PRESSURE:
+        return PressureError(message)
     if code in _REMEDY:
         return UsageError(message, remedy=_REMEDY[code])
     if action is Action.QUERY:
@@ -140,6 +169,8 @@ def _server_said(error: Exception, code: int, action: Action, address: Address) 
         return ConflictError(
             message, remedy="The table was changed or dropped after the load had begun: run the same command again."
         )
+    if action is Action.INSERT and code == _CONSTRAINT:
+        return ConflictError(message, remedy="Drop the constraint from the table, or load into another one.")
     return InternalError(message)
 
 

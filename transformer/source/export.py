@@ -6,6 +6,8 @@ export, or a folder of data files without manifests. Anything that leaves a choi
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
@@ -60,6 +62,7 @@ class Export:
         nothing is known: the export members are None then.
     export_time: the moment whose state it holds, UTC. item_count: of all files.
     files: sorted by name. warnings: sentences for the user.
+    summary_md5, files_md5: base64, of the manifests as they lie there; None for a folder without.
     """
 
     url: str
@@ -72,11 +75,26 @@ class Export:
     item_count: int | None
     files: tuple[DataFile, ...]
     warnings: tuple[str, ...]
+    summary_md5: str | None = None
+    files_md5: str | None = None
 
     @property
     def shown(self) -> str:
         """The URL as it may be shown and stored."""
         return public_url(self.url)
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits over what makes it this export: its ARN, and name, count and checksum of every file.
+
+        A copy elsewhere is the same export. A folder without manifests is known only by its place and the sizes of its
+        files.
+        """
+        if self.export_arn is None:
+            content: list[object] = [self.shown, [[file.name, file.size] for file in self.files]]
+        else:
+            content = [self.export_arn, [[file.name, file.item_count, file.md5] for file in self.files]]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
 def find_export(url: str, storage_options: Mapping[str, Any] | None = None) -> Export:
@@ -225,6 +243,8 @@ def _with_manifests(folder: Location, summary_data: bytes | None) -> Export:
         item_count=summary.item_count,
         files=files,
         warnings=tuple(warnings),
+        summary_md5=manifest.md5_of(summary_data),
+        files_md5=manifest.md5_of(files_data),
     )
 
 
