@@ -141,9 +141,7 @@ def _load(
         result.destination = destination.url
         destination.ensure_table(table)
         ledger = open_ledger(request.ledger, destination, table, dry_run=request.dry_run)
-        taken = take_up(
-            ledger, wanted, restart=request.restart, stored_rows=lambda: int(destination.query(stored_rows(table)))
-        )
+        taken = take_up(ledger, wanted, restart=request.restart, stored_rows=lambda: destination.holds_rows(table))
         job = taken.job
         result.job, result.attempt, result.job_complete = job.job, job.attempts, taken.complete
         quarantine = _quarantine(request, export, job)
@@ -245,13 +243,6 @@ def open_ledger(url: str | None, destination: Destination, table: Table, *, dry_
     from transformer.load.ledger_folder import FolderLedger
 
     return FolderLedger(url)
-
-
-def stored_rows(table: Table) -> str:
-    """The statement that counts the rows of the table, of whatever version, as text."""
-    from transformer.schema.ddl import count_rows
-
-    return f"{count_rows(table)} FORMAT TSV"
 
 
 def _items(files: Sequence[DataFile]) -> int | None:

@@ -21,7 +21,7 @@ from transformer.load.engine import claim_engine, load_library, release_engine
 from transformer.load.faults import Action, translate
 from transformer.load.ledger_table import TableLedger
 from transformer.load.statement import with_format
-from transformer.schema.ddl import create_table, differences
+from transformer.schema.ddl import count_rows, create_table, differences
 from transformer.schema.expression import quote_identifier
 from transformer.schema.layout import arrow_schema
 
@@ -276,6 +276,10 @@ class ClickHouse:
                 settings={**self._settings, **(settings or {}), "insert_deduplication_token": token},
                 fmt="JSONEachRow",
             )
+
+    def holds_rows(self, table: Table) -> bool:
+        """See `Destination.holds_rows`."""
+        return int(self.query(f"{count_rows(table)} FORMAT TSV")) > 0
 
     def query(self, sql: str) -> bytes:
         """See `Destination.query`."""
