@@ -6,6 +6,8 @@ Commands import what they need in their bodies: `--help` and completion must not
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -13,9 +15,9 @@ from typing import Annotated
 
 import typer
 
-from transformer.cli import options
-from transformer.cli.render import show, show_error
-from transformer.errors import Dynamo2chError, ExitCode, SchemaError
+from transformer.cli import config, options
+from transformer.cli.render import forget_stdout, show, show_error
+from transformer.errors import Dynamo2chError, ExitCode, RetryError, SchemaError
 
 _EXIT_CODES = (
     "Exit codes: 0 done; 1 bug; 2 usage or configuration; 3 input rejected or corrupt; 4 verification mismatch; "
@@ -28,7 +30,8 @@ app = typer.Typer(
     epilog=_EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    # Every option has an environment variable too: DYNAMO2CH_<COMMAND>_<OPTION>.
+    context_settings={"auto_envvar_prefix": config.PREFIX},
 )
 schema_app = typer.Typer(help="Schema files: validate them, print their SQL.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
@@ -50,6 +53,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     debug: Annotated[
         bool, typer.Option("--debug", envvar="DYNAMO2CH_DEBUG", help="Show tracebacks, log every insert.")
     ] = False,
@@ -58,6 +62,9 @@ def _root(
     ] = False,
 ) -> None:
     _Settings.debug = debug
+    context.default_map = config.load(context.command)
+    # The file may say so too, unless the command line or the environment do.
+    _Settings.debug = debug or os.environ.get("DYNAMO2CH_DEBUG", "").lower() in ("1", "true")
 
 
 @app.command(epilog=_EXIT_CODES)
@@ -142,13 +149,19 @@ def snapshot(
     bars = bars_wanted()
     with handled(stop, as_log=not bars), observer(bars=bars, debug=_Settings.debug) as observe:
         result = run(request, observe=observe, stop=stop)
+    unwritten = None
     if as_json or result.files:
-        show(result.to_dict(), lambda: summarise(result, to=to), as_json=as_json)
+        try:
+            show(result.to_dict(), lambda: summarise(result, to=to), as_json=as_json)
+        except RetryError as error:  # what the run has done must be told all the same
+            unwritten = error
     if result.error is not None:
         show_error(result.error, debug=_Settings.debug, where=result.error_file)
     elif result.exit_code == ExitCode.INPUT:
         show_error(result.too_many_rejects(), debug=False)
-    raise typer.Exit(result.exit_code)
+    if unwritten is not None:
+        show_error(unwritten, debug=_Settings.debug)
+    raise typer.Exit(result.exit_code or (ExitCode.DONE if unwritten is None else unwritten.exit_code))
 
 
 @schema_app.command("check")
@@ -252,6 +265,23 @@ def main() -> None:
     except Dynamo2chError as error:
         show_error(error, debug=_Settings.debug)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever read the help has seen enough of it
+        forget_stdout()
+        sys.exit(ExitCode.DONE)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full and error.filename is None:
+            forget_stdout()
+        show_error(_no_space(error) if full else error, debug=_Settings.debug)
+        sys.exit(ExitCode.RETRY if full else ExitCode.BUG)
     except Exception as error:
         show_error(error, debug=_Settings.debug)
         sys.exit(ExitCode.BUG)
+
+
+def _no_space(error: OSError) -> RetryError:
+    """The error of ours for a disk that is full."""
+    where = f" for {error.filename}" if error.filename else ""
+    return RetryError(
+        f"there is no space left{where}: {error.strerror}", remedy="Make room, then run the same command again."
+    )
