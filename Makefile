@@ -17,7 +17,7 @@ TO ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact check format clean
+.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults check format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,11 @@ test-bounds: setup ## kernel tests with every index checked
 test-exact: setup ## slow: a million items read back and compared in every column, and memory as the input grows
 	@rm -rf $(KERNEL_CACHE)/exact
 	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/exact $(PYTEST) -q -s -m slow -o faulthandler_timeout=1200 tests/readback
+
+# As many interrupted loads as FAULT_ROUNDS says, 100 by default; FAULT_SEED draws others.
+test-faults: setup ## slow, 30 to 60 minutes: a hundred interrupted loads, each resumed and verified in full
+	@rm -rf $(KERNEL_CACHE)/faults
+	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/faults $(PYTEST) -q -s -m slow -o faulthandler_timeout=14400 tests/faults
 
 bench-quick: setup ## in less than 90 s: speed of each stage, of other tools on the same bytes, and of whole loads
 	@$(BIN)/python -m bench.quick $(ARGS)

@@ -34,6 +34,8 @@ def judge(shapes: dict[str, dict[str, Any]], cores: int) -> list[dict[str, Any]]
             found += _one_core(where, rates, kernel_gate=number == 0)
         if "settled_cpu_s" in figures:
             found += _settled(shape, figures, cores)
+        if "fetch_ratio" in figures:
+            found.append(_at_least(shape, "from S3 / from a disk", figures["fetch_ratio"], 0.8, 0.95))
     return [asdict(one) for one in found]
 
 

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from bench import checks, gates, inputs, machine, rounds, settled
+from bench import checks, fetch, gates, inputs, machine, rounds, settled
 from bench.clickhouse_sql import SINGLE_PASS
 from bench.inputs import Input
 from bench.rounds import Case
@@ -69,6 +69,9 @@ def run(plan: Plan) -> Figures:
                     shapes[shape][f"ratio_{ratio}"] = figures
     if plan.settled_items:
         shapes["orders"].update(to_settled(plan))
+        _tell(f"{plan.settled_items:,} orders from S3")
+        source = inputs.ensure("orders", plan.settled_items, plan.ratios[0], files=2, cache=plan.cache)
+        shapes["orders"].update(fetch.measure(source, plan.rounds))
     record = {
         "name": plan.name,
         "machine": where,

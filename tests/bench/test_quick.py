@@ -14,7 +14,7 @@ from bench import checks, gates, quick, report, suite
 RATES = ("inflate_mb_s", "kernel_mb_s", "arrow_mb_s", "typed_clickhouse_mb_s", "pyarrow_mb_s", "boto3_mb_s")
 SETTLED = (
     *("settled_cpu_s", "settled_engine_cpu_s", "wall_s", "insert_only_wall_s", "single_pass_cpu_s", "guide_cpu_s"),
-    *("settled_items", "settled_json_bytes"),
+    *("settled_items", "settled_json_bytes", "fetch_local_s", "fetch_s3_s", "fetch_ratio"),
 )
 
 

@@ -15,7 +15,7 @@ import pytest
 from cli.conftest import Outcome
 from job.twin import bad_user, user, write_export
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(280)
 
 Command = Callable[..., Outcome]
 

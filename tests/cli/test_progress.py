@@ -21,7 +21,7 @@ from transformer.cli import progress
 from transformer.cli.progress import Bars, LogLines, bars_wanted
 from transformer.job import events
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(280)
 
 STARTED = events.RunStarted("job", "export", "table", "null:", 2, 10, 2, 1, 1 << 20, warnings=("odd \x1b[31m",))
 

@@ -14,7 +14,7 @@ from cli.conftest import Outcome
 from job.twin import bad_user, user, write_export
 from moto.server import ThreadedMotoServer
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(280)
 
 
 @pytest.fixture

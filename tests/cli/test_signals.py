@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from job.twin import user, write_export
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(280)
 
 Start = Callable[..., "subprocess.Popen[str]"]
 

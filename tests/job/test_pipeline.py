@@ -26,7 +26,7 @@ from transformer.schema.types import parse
 from transformer.source.blocks import BlockReader, open_blocks
 from transformer.source.export import DataFile, find_export
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(280)
 
 
 class Memory:

@@ -25,7 +25,7 @@ from transformer.load.destination import Destination, open_destination
 from transformer.schema.table import Table, VersionFrom
 from transformer.source.export import DataFile, find_export
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(280)
 
 KEYS = {
     "status",

@@ -52,7 +52,7 @@ destination.close()
 def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A fresh interpreter: the engine does not survive a fork."""
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
 
 @contextlib.contextmanager

@@ -8,12 +8,19 @@ import pytest
 from readback import orders
 from readback.proof import Command, prove
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+from transformer.job.budget import MIB
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "orders.yaml"
 
-LIMIT = 1.1
-"""Memory for the larger input, in units of that for the smaller."""
+MEMORY = 512 * MIB
+
+LARGE = 3_000_000
+"""Items of a load that would need several times its bound if it kept what it reads, or what it decodes."""
+
+ENGINE = 640 * MIB
+"""What the engine may keep of inserts and merges: 380 MiB is the most that was seen in 4,000,000 items, and room."""
 
 
 def test_a_million_orders_are_read_back_exactly(command: Command) -> None:
@@ -24,29 +31,26 @@ def test_a_million_orders_are_read_back_exactly(command: Command) -> None:
     assert prove(command, export, "orders", orders.checks(), key=orders.KEY, pieces=20) == 1_000_000
 
 
-@pytest.mark.parametrize(
-    ("destination", "small", "large"),
-    [
-        pytest.param("null:", 200_000, 2_000_000, id="null"),
-        # The engine takes its full share only when inserts have been the slowest stage for a while (on two cores: after
-        # a million items or so), so growth with the input is looked for from there on.
-        pytest.param("chdb:", 1_500_000, 4_500_000, id="chdb"),
-    ],
-)
-def test_more_input_takes_no_more_memory(command: Command, destination: str, small: int, large: int) -> None:
+@pytest.mark.parametrize(("destination", "share"), [("null:", 0), ("chdb:", ENGINE)], ids=["null", "chdb"])
+def test_a_large_input_takes_no_more_memory_than_was_granted(command: Command, destination: str, share: int) -> None:
+    # Two runs are not compared: how far a small one fills its queues depends on which thread the machine lets run, and
+    # nothing but the bound is promised.
     command.load(command.synth("first", "orders", items=1000, files=2), SCHEMA)  # may compile the kernels
-    peaks = [_peak(command, items, destination) for items in (small, large)]
-    assert peaks[1] <= LIMIT * peaks[0]
+    base, _ = _load(command, 1000, destination)
+    peak, read = _load(command, LARGE, destination)
+    bound = base + MEMORY + share
+    assert read > 1.3 * bound  # else a load that kept everything would pass
+    assert peak <= bound
 
 
-def _peak(command: Command, items: int, destination: str) -> int:
-    """The most memory, in bytes, that loading so many takes; into a new database, which has no parts to merge yet."""
+def _load(command: Command, items: int, destination: str) -> tuple[int, int]:
+    """Load so many into a new database, which has no parts to merge yet. Returns peak and the JSON read, in bytes."""
     alone = Command(command.folder / f"alone{items}")
     alone.folder.mkdir()
     export = alone.synth("export", "orders", items=items, files=2)
     url = alone.url if destination == "chdb:" else destination
-    record = alone.load(export, SCHEMA, "--workers", "2", to=url)
+    record = alone.load(export, SCHEMA, "--workers", "2", "--memory", f"{MEMORY // MIB}MiB", to=url)
     alone.drop()
     peak: int = record["peak_rss_bytes"]
-    print(f"{destination} {items} items: {record['seconds']} s, peak {peak >> 20} MiB")
-    return peak
+    print(f"{destination} {items} items: {record['seconds']} s, peak {peak // MIB} MiB")
+    return peak, record["json_bytes"]

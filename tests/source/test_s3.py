@@ -49,6 +49,17 @@ def read(file: DataFile, options: dict[str, object], block_bytes: int = 1 << 16)
         return b"".join(block.buffer[: block.size].tobytes() for block in reader)
 
 
+def meddle(monkeypatch, before):
+    """Call `before` with the first byte of each range that is asked for, in the place of the request."""
+    ask = streams._RangeStream._request
+
+    async def meddled(self, begin, end):
+        before(begin)
+        return await ask(self, begin, end)
+
+    monkeypatch.setattr(streams._RangeStream, "_request", meddled)
+
+
 def lines_of(export: Export, options: dict[str, object]) -> list[bytes]:
     return b"".join(read(file, options) for file in export.files).splitlines()
 
@@ -90,13 +101,7 @@ def test_a_file_of_many_ranges(s3, monkeypatch):
 def test_at_most_a_few_ranges_are_held(s3, monkeypatch):
     monkeypatch.setattr(streams, "RANGE_BYTES", 1000)
     asked = []
-    ask = s3fs.S3FileSystem._cat_file
-
-    async def counted(self, path, **limits):
-        asked.append(limits["start"])
-        return await ask(self, path, **limits)
-
-    monkeypatch.setattr(s3fs.S3FileSystem, "_cat_file", counted)
+    meddle(monkeypatch, lambda begin: asked.append(begin))
     bucket = s3.bucket({"x.json": b"12345678\n" * 5000})
     file = find_export(f"s3://{bucket}", s3.options).files[0]
     with open_blocks(file, block_bytes=900, slack=64, storage_options=s3.options) as reader:
@@ -115,7 +120,7 @@ def test_a_bare_object_that_is_overwritten_while_it_is_read(s3, monkeypatch, cha
     with open_blocks(file, block_bytes=900, slack=64, storage_options=s3.options) as reader:
         next(reader)
         client.put_object(Bucket=bucket, Key="x.json", Body=changed)
-        with pytest.raises((SourceError, RetryError)):
+        with pytest.raises(SourceError, match="overwritten while it was read"):
             list(reader)
 
 
@@ -124,11 +129,13 @@ def test_a_server_that_ignores_ranges(moto_s3, monkeypatch):
     bucket = moto_s3.bucket({"x.json": b"x\n" * 5000})
     file = find_export(f"s3://{bucket}", moto_s3.options).files[0]
 
-    async def whole(self, path, **limits):
-        return b"x\n" * 5000
+    ask = s3fs.S3FileSystem._call_s3
 
-    monkeypatch.setattr(s3fs.S3FileSystem, "_cat_file", whole)
-    with pytest.raises(RetryError, match="a range of 1,000 bytes came back with 10,000"):
+    async def whole(self, method, *args, Range=None, **parameters):
+        return await ask(self, method, *args, **parameters)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", whole)
+    with pytest.raises(SourceError, match="a range of 1,000 bytes came back with 10,000"):
         read(file, moto_s3.options)
 
 
@@ -328,33 +335,74 @@ class TestTrouble:
         monkeypatch.setattr(streams, "RANGE_BYTES", 1000)
         bucket = moto_s3.bucket({"x.json": b"x\n" * 5000})
         file = find_export(f"s3://{bucket}", moto_s3.options).files[0]
-        cat = s3fs.S3FileSystem._cat_file
+        monkeypatch.setattr(streams, "_PAUSES", (0.0, 0.0))
+        asked = []
 
-        async def broken(self, path, **limits):
-            if limits["start"] >= 4000:
+        def broken(begin):
+            asked.append(begin)
+            if begin == 4000:
                 raise ConnectionResetError(104, "Connection reset by peer")
-            return await cat(self, path, **limits)
 
-        monkeypatch.setattr(s3fs.S3FileSystem, "_cat_file", broken)
+        meddle(monkeypatch, broken)
         with pytest.raises(RetryError, match="Connection reset"):
+            read(file, moto_s3.options)
+        assert asked.count(4000) == 3
+
+    @pytest.mark.parametrize("broken", ["reset", "short"])
+    def test_a_range_that_breaks_off_is_asked_for_again(self, s3, monkeypatch, broken):
+        monkeypatch.setattr(streams, "RANGE_BYTES", 1000)
+        monkeypatch.setattr(streams, "_PAUSES", (0.0, 0.0))
+        text = b"".join(b"%06d\n" % number for number in range(1500))
+        bucket = s3.bucket({"x.json": text})
+        file = find_export(f"s3://{bucket}", s3.options).files[0]
+        asked = []
+        ask = streams._RangeStream._request
+
+        async def once_broken(self, begin, end):
+            asked.append(begin)
+            if asked.count(begin) > 1:
+                return await ask(self, begin, end)
+            if broken == "reset":
+                raise ConnectionResetError(104, "Connection reset by peer")
+            raise RetryError("a range of 1,000 bytes came back with 999")
+
+        monkeypatch.setattr(streams._RangeStream, "_request", once_broken)
+        assert read(file, s3.options) == text
+        assert sorted(asked) == sorted([*range(0, len(text), 1000)] * 2)
+
+    def test_a_body_that_ends_early(self, moto_s3, monkeypatch):
+        monkeypatch.setattr(streams, "RANGE_BYTES", 1000)
+        monkeypatch.setattr(streams, "_PAUSES", (0.0,))
+        bucket = moto_s3.bucket({"x.json": b"x\n" * 5000})
+        file = find_export(f"s3://{bucket}", moto_s3.options).files[0]
+        ask = s3fs.S3FileSystem._call_s3
+
+        async def shorter(self, method, *args, **parameters):
+            if "Range" in parameters:
+                begin, _, end = parameters["Range"].removeprefix("bytes=").partition("-")
+                parameters["Range"] = f"bytes={begin}-{int(end) - 1}"
+            return await ask(self, method, *args, **parameters)
+
+        monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", shorter)
+        with pytest.raises(RetryError, match="a range of 1,000 bytes came back with 999"):
             read(file, moto_s3.options)
 
     def test_closing_cancels_what_is_in_flight(self, moto_s3, monkeypatch):
         monkeypatch.setattr(streams, "RANGE_BYTES", 1000)
         bucket = moto_s3.bucket({"x.json": b"x\n" * 5000})
         file = find_export(f"s3://{bucket}", moto_s3.options).files[0]
-        cat = s3fs.S3FileSystem._cat_file
+        ask = streams._RangeStream._request
         ended = []
 
-        async def endless(self, path, **limits):
-            if limits["start"] == 0:
-                return await cat(self, path, **limits)
+        async def endless(self, begin, end):
+            if begin == 0:
+                return await ask(self, begin, end)
             try:
                 await asyncio.Event().wait()
             finally:
-                ended.append(limits["start"])
+                ended.append(begin)
 
-        monkeypatch.setattr(s3fs.S3FileSystem, "_cat_file", endless)
+        monkeypatch.setattr(streams._RangeStream, "_request", endless)
         with open_blocks(file, block_bytes=900, slack=64, storage_options=moto_s3.options) as reader:
             next(reader)
         fsspec.asyn.sync(fsspec.asyn.get_loop(), asyncio.sleep, 0)  # one turn of the loop, so that cancelling is done

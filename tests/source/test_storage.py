@@ -101,7 +101,7 @@ def website(tmp_path):
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-        thread.join(timeout=10)
+        thread.join()
 
 
 def test_a_web_server(tmp_path, tiny, website):

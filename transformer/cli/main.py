@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from transformer.cli import config, options
+from transformer.cli import config, jobs, options, verify
 from transformer.cli.render import forget_stdout, show, show_error
 from transformer.errors import Dynamo2chError, ExitCode, RetryError, SchemaError
 
@@ -35,6 +35,8 @@ app = typer.Typer(
 )
 schema_app = typer.Typer(help="Schema files: validate them, print their SQL.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
+verify.register(app)
+jobs.register(app)
 
 
 class _Settings:
@@ -72,9 +74,7 @@ def snapshot(
     export: options.Export,
     schema: options.Schema = None,
     to: options.To = None,
-    table: Annotated[
-        str | None, typer.Option("--table", metavar="T", help="Destination table. Default: as in the schema file.")
-    ] = None,
+    table: options.Table = None,
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", help="Threads that read and decode. Default: one a core.")
     ] = None,

@@ -35,6 +35,9 @@ To = Annotated[
         "embedded engine in .dynamo2ch/chdb.",
     ),
 ]
+Table = Annotated[
+    str | None, typer.Option("--table", metavar="T", help="Destination table. Default: as in the schema file.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 StorageOption = Annotated[
     list[str] | None,

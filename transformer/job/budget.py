@@ -90,8 +90,10 @@ class Budget:
     inserting: int
 
     @classmethod
-    def plan(cls, memory: int, *, workers: int) -> Budget:
+    def plan(cls, memory: int, *, workers: int, input_bytes: int = 0) -> Budget:
         """Share `memory` among at most `workers` workers.
+
+        input_bytes: stored bytes that each reader holds besides its blocks.
 
         Raises UsageError when memory is less than LEAST_MEMORY: blocks and the smallest chunks would not fit.
         """
@@ -102,8 +104,9 @@ class Budget:
             )
         block_bytes = max(SMALLEST_BLOCK, min(LARGEST_BLOCK, memory // (16 * workers)))
         # More workers than the smallest blocks allow for would spend the budget on blocks alone.
-        workers = max(1, min(workers, memory // (8 * _BLOCKS_PER_WORKER * block_bytes)))
-        rest = memory - workers * _BLOCKS_PER_WORKER * block_bytes
+        reader_bytes = _BLOCKS_PER_WORKER * block_bytes + input_bytes
+        workers = max(1, min(workers, memory // (8 * _BLOCKS_PER_WORKER * block_bytes), memory // (4 * reader_bytes)))
+        rest = memory - workers * reader_bytes
         inserting = rest * 2 // 3
         return cls(
             workers=workers,

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from transformer.job.shards import Shard
     from transformer.schema.table import Table
 
-SCHEMA_FOLDER = "schemas"
 REJECTS_FOLDER = ".dynamo2ch/rejects"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from transformer.errors import ConflictError
-from transformer.load.ledger import FinishedFile, Job, JobEvent, JobKind, JobState, Totals, living
+from transformer.load.ledger import FinishedFile, Job, JobEvent, JobKind, JobState, Totals, living, replays_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,25 +71,6 @@ def take_up(ledger: Ledger, wanted: Job, *, restart: bool, stored_rows: Callable
     if before is not None and job.state is JobState.STARTED:
         job = ledger.note(job, JobEvent.RESUMED)
     return TakenUp(job, done, replayed, resumed=job.job != wanted.job)
-
-
-def replays_of(job: Job, jobs: Sequence[Job]) -> list[Job]:
-    """The replays of the rejects of `job`, and of the rejects that these had, and so on."""
-    found: list[Job] = []
-    parents = {job.job}
-    while True:
-        children = [
-            each
-            for each in jobs
-            if each.kind is JobKind.REPLAY
-            and each.parent in parents
-            and each.state is not JobState.ABANDONED
-            and each not in found
-        ]
-        if not children:
-            return found
-        found += children
-        parents = {each.job for each in children}
 
 
 def check_same_rows(job: Job, wanted: Job) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import secrets
 import time
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from transformer.job.budget import MEMORY_PER_WORKER, Budget, format_size
 from transformer.job.parts import Parts
 from transformer.job.pipeline import Pipeline
 from transformer.job.recorder import Recorder
-from transformer.job.request import REJECTS_FOLDER, SCHEMA_FOLDER, default_workers
+from transformer.job.request import REJECTS_FOLDER, default_workers
 from transformer.job.resources import peak_rss_bytes
 from transformer.job.result import FileOutcome, FileState, SnapshotResult, Status, summary
 from transformer.job.resume import TakenUp, take_up
@@ -25,7 +24,7 @@ from transformer.job.stop import StopSwitch
 from transformer.load.ledger import Job, JobEvent, JobKind, NoLedger, moment
 from transformer.load.retry import Retrier
 from transformer.reader.version import snapshot_version
-from transformer.schema.table import Table
+from transformer.schema import lookup
 from transformer.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from transformer.load.destination import Destination
     from transformer.load.ledger import Ledger
     from transformer.load.quarantine import Quarantine
+    from transformer.schema.table import Table
     from transformer.source.export import DataFile, Export
 
 NULL_DESTINATION = "null:"
@@ -80,11 +80,12 @@ def run(
         result.error = error
     result.seconds = time.perf_counter() - begin
     result.peak_rss_bytes = peak_rss_bytes()
-    observe(_ended(result))
+    observe(ended(result))
     return result
 
 
-def _ended(result: SnapshotResult) -> events.RunEnded:
+def ended(result: SnapshotResult) -> events.RunEnded:
+    """The last event of a run."""
     return events.RunEnded(
         job=result.job,
         status=result.status.value,
@@ -115,6 +116,7 @@ def _load(
     from transformer.source.blocks import LEAST_SLACK, BufferPool, open_blocks
     from transformer.source.export import find_export
     from transformer.source.faults import public_url
+    from transformer.source.streams import input_bytes
 
     result.export = public_url(request.export)
     export = find_export(request.export, request.storage_options)
@@ -122,13 +124,13 @@ def _load(
     result.warnings.extend(export.warnings)
     table = resolve_table(request, export)
     result.table = table.name
-    decode, slack, revision = _decoding(decoder)
+    decode, slack, revision = decoding(decoder)
     slack = max(slack, LEAST_SLACK)
     files = list(export.files) if request.shard is None else request.shard.of(export.files)
     result.items_in_manifest = _items(files)
     workers = min(request.workers or default_workers(), max(1, len(files)))
     memory = request.memory or workers * MEMORY_PER_WORKER
-    budget = Budget.plan(memory, workers=workers)
+    budget = Budget.plan(memory, workers=workers, input_bytes=input_bytes(export.url))
     url = NULL_DESTINATION if request.dry_run else request.destination or DEFAULT_DESTINATION
     pool = BufferPool(budget.block_bytes + slack, keep=budget.workers)
     retry_seconds = (
@@ -185,7 +187,7 @@ def _load(
             )
         )
         account = Pipeline(parts, observe).run()
-        _conclude(result, account, stop)
+        conclude(result, account, stop)
         _add_skipped(result, taken, files)
         if result.status in (Status.COMPLETE, Status.COMPLETE_WITH_REJECTS) and not taken.complete:
             # Hours of work are behind this, and the destination may be gone for a minute just now.
@@ -274,7 +276,7 @@ def _add_skipped(result: SnapshotResult, taken: TakenUp, files: Sequence[DataFil
         result.status = Status.COMPLETE_WITH_REJECTS
 
 
-def _decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]:
+def decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]:
     """What makes decoders, the bytes that a buffer needs behind its data for them, and the revision of their rows."""
     if decoder is not None:
         return decoder, 0, 0
@@ -283,8 +285,8 @@ def _decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]
     return Decoder, SLACK, REVISION
 
 
-def _conclude(result: SnapshotResult, account: Account, stop: StopSwitch) -> None:
-    """Enter what the pipeline did, and how it ended."""
+def conclude(result: SnapshotResult, account: Account, stop: StopSwitch) -> None:
+    """Enter in `result` what the pipeline did, and how it ended."""
     result.files = list(account.files.values())
     result.rejects_by_code = dict(account.rejects_by_code)
     result.first_rejects = account.first_rejects
@@ -335,43 +337,10 @@ def _check_keys(result: SnapshotResult, table: Table, destination: Destination) 
 
 
 def resolve_table(request: SnapshotRequest, export: Export) -> Table:
-    """The destination table: the one given, or read from the schema file given or found, under the name asked for.
-
-    Raises UsageError when there is no schema file, SchemaError when it is wrong.
-    """
-    schema = request.schema
-    if isinstance(schema, Table):
-        table = schema
-    else:
-        path = _schema_file(request, export) if schema is None else Path(schema)
-        from transformer.schema.file import load_schema
-
-        table = load_schema(path)
-    if request.table is None:
-        return table
-    from transformer.schema.resolve import table_name_faults
-
-    for what, remedy in table_name_faults(request.table):
-        raise UsageError(f"--table: {what}", remedy=remedy)
-    return replace(table, name=request.table)
-
-
-def _schema_file(request: SnapshotRequest, export: Export) -> Path:
-    """schemas/<table>.yaml for the table asked for or named in the manifest. Raises UsageError when it is not there."""
-    name = request.table or export.table_name
-    if name is None:
-        raise UsageError(
-            f"{export.shown} does not say which table it holds, so there is no schema file to look for",
-            remedy="Name one with --schema FILE, or the table with --table NAME.",
-        )
-    path = Path(SCHEMA_FOLDER) / f"{name}.yaml"
-    # A name from a manifest or a command line must not lead out of the folder.
-    if path.parent != Path(SCHEMA_FOLDER) or not path.is_file():
-        raise UsageError(
-            f"there is no schema file {path} for table {name}",
-            remedy="Write one (README, `The schema file`), or name another with --schema FILE.",
-        )
-    return path
+    """The destination table of `request`. Raises UsageError without a schema file, SchemaError for a wrong one."""
+    return lookup.resolve_table(
+        request.schema, name=request.table, table_in_export=export.table_name, export=export.shown
+    )
 
 
 def largest_first(files: Sequence[DataFile]) -> list[DataFile]:

@@ -292,6 +292,25 @@ def living(job: Job, among: Iterable[Job]) -> Job | None:
     return min(alive, key=lambda each: (each.started_at, each.job), default=None)
 
 
+def replays_of(job: Job, jobs: Sequence[Job]) -> list[Job]:
+    """The replays of the rejects of `job`, and of the rejects that these had, and so on."""
+    found: list[Job] = []
+    parents = {job.job}
+    while True:
+        children = [
+            each
+            for each in jobs
+            if each.kind is JobKind.REPLAY
+            and each.parent in parents
+            and each.state is not JobState.ABANDONED
+            and each not in found
+        ]
+        if not children:
+            return found
+        found += children
+        parents = {each.job for each in children}
+
+
 def unreadable(where: str, reason: object) -> ConflictError:
     """The error for records that nobody of this release has written."""
     return ConflictError(

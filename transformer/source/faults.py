@@ -43,6 +43,7 @@ _OPTIONS: Final = (
 _REGION: Final = "Set AWS_DEFAULT_REGION (or AWS_ENDPOINT_URL_S3) to the region of the bucket."
 _CHECK_SETTINGS: Final = "Check the credentials for this storage, in its environment variables or the storage options."
 _AGAIN: Final = "Run the same command again; if it keeps failing, check the network and AWS_ENDPOINT_URL_S3."
+OVERWRITTEN: Final = "Nothing may write into an export folder. Run again when it is complete."
 _RESTORE: Final = "The object is archived (Glacier): restore it first (`aws s3api restore-object`)."
 
 _RETRY_CODES: Final = frozenset(
@@ -92,6 +93,7 @@ _REGION_CODES: Final = frozenset(
     ]
 )
 _MISSING_CODES: Final = frozenset(["NoSuchBucket", "NoSuchKey", "NoSuchVersion", "404", "NotFound"])
+_CHANGED_CODES: Final = frozenset(["PreconditionFailed", "412", "InvalidRange", "416"])
 _DENIED_CODES: Final = frozenset(
     ["AccessDenied", "AccessDeniedException", "AllAccessDisabled", "401", "403", "Forbidden"]
 )
@@ -301,6 +303,11 @@ def _tell_service(code: str, message: Callable[[str], str]) -> Dynamo2chError:
         return UsageError(message("permission denied"), remedy=_PERMISSIONS)
     if code in _MISSING_CODES:
         return SourceError(message("not found"), remedy="Check bucket and key, and that the copy is complete.")
+    if code in _CHANGED_CODES:
+        return SourceError(
+            message("the object was overwritten while it was read"),
+            remedy=OVERWRITTEN,
+        )
     if code == "InvalidObjectState":
         return SourceError(message("the object cannot be read now"), remedy=_RESTORE)
     if code == "InvalidBucketName":

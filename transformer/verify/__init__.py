@@ -1,0 +1,1 @@
+"""The proof: whether a destination holds what an export holds."""
