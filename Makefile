@@ -17,7 +17,7 @@ TO ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults check format clean
+.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults check format clean docs test-wheel
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,12 @@ bench-quick: setup ## in less than 90 s: speed of each stage, of other tools on 
 
 bench: setup ## the same with larger inputs, more shapes and more rounds; figures also go to bench/results/
 	@$(BIN)/python -m bench.full $(ARGS)
+
+docs: setup ## write the pages of docs/ that follow from the code (commands, errors, types, scale, the map)
+	@$(BIN)/python docs/generate.py
+
+test-wheel: setup ## 2 min: build wheel and sdist, install the wheel into an empty environment, load an export with it
+	$(PYTEST) -q -s -m slow -o faulthandler_timeout=900 tests/packaging
 
 check: setup ## lint, format, types, and the directions between the rooms
 	$(BIN)/ruff check .

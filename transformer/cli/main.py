@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from transformer.cli import config, jobs, options, verify
+from transformer.cli import config, estimate, jobs, options, verify
 from transformer.cli.render import forget_stdout, show, show_error
 from transformer.errors import Dynamo2chError, ExitCode, RetryError, SchemaError
 
@@ -37,6 +37,7 @@ schema_app = typer.Typer(help="Schema files: validate them, print their SQL.", n
 app.add_typer(schema_app, name="schema")
 verify.register(app)
 jobs.register(app)
+estimate.register(app)
 
 
 class _Settings:
