@@ -15,9 +15,9 @@ from typing import Annotated
 
 import typer
 
-from transformer.cli import config, estimate, jobs, options, verify
+from transformer.cli import config, estimate, jobs, options, report, verify
 from transformer.cli.render import forget_stdout, show, show_error
-from transformer.errors import Dynamo2chError, ExitCode, RetryError, SchemaError
+from transformer.errors import Dynamo2chError, ExitCode, RetryError, SchemaError, UsageError
 
 _EXIT_CODES = (
     "Exit codes: 0 done; 1 bug; 2 usage or configuration; 3 input rejected or corrupt; 4 verification mismatch; "
@@ -38,6 +38,7 @@ app.add_typer(schema_app, name="schema")
 verify.register(app)
 jobs.register(app)
 estimate.register(app)
+report.register(app)
 
 
 class _Settings:
@@ -117,6 +118,9 @@ def snapshot(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and judge everything, touch no destination.")
     ] = False,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page about the run as well.")
+    ] = None,
     as_json: options.Json = False,
     storage_option: options.StorageOption = None,
 ) -> None:
@@ -150,7 +154,7 @@ def snapshot(
     bars = bars_wanted()
     with handled(stop, as_log=not bars), observer(bars=bars, debug=_Settings.debug) as observe:
         result = run(request, observe=observe, stop=stop)
-    unwritten = None
+    unwritten: Dynamo2chError | None = None
     if as_json or result.files:
         try:
             show(result.to_dict(), lambda: summarise(result, to=to), as_json=as_json)
@@ -160,6 +164,11 @@ def snapshot(
         show_error(result.error, debug=_Settings.debug, where=result.error_file)
     elif result.exit_code == ExitCode.INPUT:
         show_error(result.too_many_rejects(), debug=False)
+    if report_file is not None:
+        try:
+            report.write(result.to_dict(), report_file)
+        except UsageError as error:  # the run counts for more than what is told about it
+            unwritten = unwritten or error
     if unwritten is not None:
         show_error(unwritten, debug=_Settings.debug)
     raise typer.Exit(result.exit_code or (ExitCode.DONE if unwritten is None else unwritten.exit_code))
