@@ -17,7 +17,7 @@ TO ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults check format clean docs test-wheel
+.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults test-servers check format clean docs test-wheel
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,17 @@ test-bounds: setup ## kernel tests with every index checked
 test-exact: setup ## slow: a million items read back and compared in every column, and memory as the input grows
 	@rm -rf $(KERNEL_CACHE)/exact
 	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/exact $(PYTEST) -q -s -m slow -o faulthandler_timeout=1200 tests/readback
+
+# Older engines, each in an environment of its own: what the Arrow readers and defaults of older servers do with our inserts.
+SERVERS := 3.1.2 3.7.2
+
+test-servers: setup $(SERVERS:%=$(VENV)/servers/%/.complete) ## slow: load and read back over HTTP, into ClickHouse 24.8, 25.8, now, and CLICKHOUSE_URL if set
+	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/servers $(PYTEST) -q -m slow tests/servers
+
+$(VENV)/servers/%/.complete: | setup
+	@$(BIN)/python -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check chdb==$*
+	@touch $@
 
 # As many interrupted loads as FAULT_ROUNDS says, 100 by default; FAULT_SEED draws others.
 test-faults: setup ## slow, 30 to 60 minutes: a hundred interrupted loads, each resumed and verified in full

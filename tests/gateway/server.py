@@ -110,8 +110,11 @@ class Gateway:
             faults = self.insert_faults if is_insert(sql) and self.insert_faults else self.faults
             if not faults:
                 return None
+            fault = faults.popleft()
+            if fault.kind is Kind.NONE:
+                return None
             self.met += 1
-            return faults.popleft()
+            return fault
 
     def close(self) -> None:
         """Stop serving. The engine stays open."""

@@ -141,9 +141,13 @@ def _load(
     decoders = [decode(table, version=wanted.version) for _ in range(budget.workers)]
     with contextlib.closing(open_destination(url)) as destination:
         result.destination = destination.url
-        destination.ensure_table(table)
+        retry = Retrier(retry_seconds, given_up=lambda: stop.pressed)
+        retry(lambda: destination.ensure_table(table))
         ledger = open_ledger(request.ledger, destination, table, dry_run=request.dry_run)
-        taken = take_up(ledger, wanted, restart=request.restart, stored_rows=lambda: destination.holds_rows(table))
+        # May be repeated: what the first try has written, the second one finds.
+        taken = retry(
+            lambda: take_up(ledger, wanted, restart=request.restart, stored_rows=lambda: destination.holds_rows(table))
+        )
         job = taken.job
         result.job, result.attempt, result.job_complete = job.job, job.attempts, taken.complete
         quarantine = _quarantine(request, export, job)
@@ -191,7 +195,6 @@ def _load(
         _add_skipped(result, taken, files)
         if result.status in (Status.COMPLETE, Status.COMPLETE_WITH_REJECTS) and not taken.complete:
             # Hours of work are behind this, and the destination may be gone for a minute just now.
-            retry = Retrier(retry_seconds, given_up=lambda: stop.pressed)
             if url != NULL_DESTINATION:
                 retry(lambda: _check_keys(result, table, destination))
             retry(lambda: _complete(result, ledger, job, export))
