@@ -95,7 +95,7 @@ bench: setup ## the same with larger inputs, more shapes and more rounds; figure
 docs: setup ## write the pages of docs/ that follow from the code (commands, errors, types, scale, the map)
 	@$(BIN)/python docs/generate.py
 
-test-wheel: setup ## 2 min: build wheel and sdist, install the wheel into an empty environment, load an export with it
+test-wheel: setup ## 3 min: build wheel and sdist, install the wheel into an empty environment, load an export with it
 	$(PYTEST) -q -s -m slow -o faulthandler_timeout=900 tests/packaging
 
 check: setup ## lint, format, types, and the directions between the rooms

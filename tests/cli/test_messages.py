@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -15,7 +16,6 @@ from pathlib import Path
 
 import pytest
 from cli.conftest import Outcome
-from clickhouse_double import ClickHouseDouble, Fault
 from job.twin import user, write_export
 
 pytestmark = pytest.mark.timeout(120)
@@ -167,11 +167,32 @@ def test_a_store_that_cannot_be_reached(command: Command, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClickHouseDouble]:
+def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, int | None, str], int]]:
+    """Start a server that answers everything with a status, ClickHouse's code if it is one, and a text. Its port."""
     monkeypatch.setenv("CLICKHOUSE_PASSWORD", "planted-secret")
-    double = ClickHouseDouble(None, tmp_path, password="planted-secret")
-    yield double
-    double.close()
+    with contextlib.ExitStack() as servers:
+
+        def start(status: int, code: int | None, text: str) -> int:
+            class Handler(BaseHTTPRequestHandler):
+                def do_POST(self) -> None:
+                    self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(text)))
+                    if code is not None:
+                        self.send_header("X-ClickHouse-Exception-Code", str(code))
+                    self.end_headers()
+                    self.wfile.write(text.encode())
+
+                def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                    pass
+
+            server = servers.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            servers.callback(server.shutdown)
+            return int(server.server_address[1])
+
+        yield start
 
 
 def test_a_server_that_is_not_there(command: Command, export: Path) -> None:
@@ -182,34 +203,35 @@ def test_a_server_that_is_not_there(command: Command, export: Path) -> None:
     check(done, 75, "connection refused", url.removeprefix("http://"), "Check host and port", "run the same command")
 
 
-def test_a_wrong_password(
-    command: Command, server: ClickHouseDouble, export: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CLICKHOUSE_PASSWORD", "planted-wrong")
-    done = command("snapshot", export, "--to", f"http://127.0.0.1:{server.port}/default")
-    check(done, 2, f"127.0.0.1:{server.port}", "AUTHENTICATION_FAILED", "CLICKHOUSE_PASSWORD_FILE")
-    assert "planted" not in done.err + done.out
+REFUSALS = {
+    "password": (
+        (403, 516, "Code: 516. DB::Exception: default: Authentication failed. (AUTHENTICATION_FAILED)"),
+        ["Authentication failed", "CLICKHOUSE_PASSWORD_FILE"],
+    ),
+    "database": (
+        (404, 81, "Code: 81. DB::Exception: Database x does not exist. (UNKNOWN_DATABASE)"),
+        ["Database x does not exist", "Create the database first"],
+    ),
+    "old": (
+        (404, 115, "Code: 115. DB::Exception: Unknown setting y. (UNKNOWN_SETTING)"),
+        ["Unknown setting y", "older than 24.8"],
+    ),
+    "grants": (
+        (403, 497, "Code: 497. DB::Exception: Not enough privileges. (ACCESS_DENIED)"),
+        ["Not enough privileges", "Loading needs SELECT and INSERT"],
+    ),
+    "another": ((404, None, "not found"), ["HTTP status 404", "ClickHouse's HTTP interface (8123, 8443)"]),
+}
 
 
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        (Fault(404, 81, "Code: 81. DB::Exception: Database x does not exist. (UNKNOWN_DATABASE)"),
-         ["Database x does not exist", "Create the database first"]),
-        (Fault(404, 115, "Code: 115. DB::Exception: Unknown setting y. (UNKNOWN_SETTING)"),
-         ["Unknown setting y", "older than 24.8"]),
-        (Fault(403, 497, "Code: 497. DB::Exception: Not enough privileges. (ACCESS_DENIED)"),
-         ["Not enough privileges", "Loading needs SELECT and INSERT"]),
-        (Fault(404, None, "not found"), ["HTTP status 404", "ClickHouse's HTTP interface (8123, 8443)"]),
-    ],
-    ids=["database", "old", "grants", "not-clickhouse"],
-)  # fmt: skip
+@pytest.mark.parametrize("name", REFUSALS)
 def test_what_the_server_refuses(
-    command: Command, server: ClickHouseDouble, export: Path, fault: Fault, said: list[str]
+    command: Command, refusing: Callable[[int, int | None, str], int], export: Path, name: str
 ) -> None:
-    server.faults.extend([fault] * 20)
-    done = command("snapshot", export, "--to", f"http://127.0.0.1:{server.port}/x")
-    check(done, 2, f"127.0.0.1:{server.port}/x", *said)
+    answer, said = REFUSALS[name]
+    port = refusing(*answer)
+    done = command("snapshot", export, "--to", f"http://127.0.0.1:{port}/x")
+    check(done, 2, f"127.0.0.1:{port}/x", *said)
     assert "planted" not in done.err + done.out
 
 
