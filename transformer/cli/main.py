@@ -17,6 +17,7 @@ import typer
 
 from transformer.cli import config, estimate, jobs, options, report, verify
 from transformer.cli.render import forget_stdout, show, show_error
+from transformer.cli.warm import warm
 from transformer.errors import Dynamo2chError, ExitCode, RetryError, SchemaError, UsageError
 
 _EXIT_CODES = (
@@ -64,11 +65,17 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    ca_cert: options.CaCert = None,
+    client_cert: options.ClientCert = None,
+    client_key: options.ClientKey = None,
+    ask_password: options.AskPassword = False,
 ) -> None:
     _Settings.debug = debug
     context.default_map = config.load(context.command)
     # The file may say so too, unless the command line or the environment do.
     _Settings.debug = debug or os.environ.get("DYNAMO2CH_DEBUG", "").lower() in ("1", "true")
+    options.warn_of_passwords(sys.argv)
+    options.give_to_settings(ca_cert, client_cert, client_key, ask_password=ask_password)
 
 
 @app.command(epilog=_EXIT_CODES)
@@ -214,6 +221,9 @@ def schema_ddl(file: options.SchemaArgument, as_json: options.Json = False) -> N
     table = load_schema(file)
     sql = create_table(table)
     show({"file": str(file), "table": table.name, "sql": sql}, lambda: sql, as_json=as_json)
+
+
+app.command("warm", hidden=True)(warm)
 
 
 @app.command()

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from transformer.errors import Dynamo2chError, RetryError
+from transformer.settings import hide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -36,6 +37,8 @@ def show(record: Mapping[str, object], text: Callable[[], str], *, as_json: bool
     with _written():
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
+    sys.stdout.write(hide(line) + "\n")
+    sys.stdout.flush()
 
 
 def show_bytes(data: bytes) -> None:
@@ -85,7 +88,7 @@ def show_error(error: BaseException, *, debug: bool, where: str = "") -> None:
     if debug:
         import traceback
 
-        sys.stderr.write(printable("".join(traceback.format_exception(error))))
+        sys.stderr.write(printable(hide("".join(traceback.format_exception(error)))))
     if isinstance(error, Dynamo2chError):
         lines = [f"error: {error.message}"]
         if where and where not in error.message:
@@ -98,5 +101,5 @@ def show_error(error: BaseException, *, debug: bool, where: str = "") -> None:
         lines = [f"error: this is a bug: {type(error).__name__}: {first}"]
         if not debug:
             lines.append("Run the same command with `dynamo2ch --debug ...` for a report that can be acted on.")
-    sys.stderr.write("\n".join(printable(line).replace("\n", "\n  ") for line in lines) + "\n")
+    sys.stderr.write("\n".join(printable(hide(line)).replace("\n", "\n  ") for line in lines) + "\n")
     sys.stderr.flush()

@@ -28,7 +28,7 @@ from transformer.job.request import default_workers
 from transformer.job.resources import peak_rss_bytes
 from transformer.job.result import FileOutcome, FileState, SnapshotResult, Status
 from transformer.job.resume import check_same_rows
-from transformer.job.snapshot import conclude, decoding, ended, open_ledger
+from transformer.job.snapshot import conclude, decoding, ended
 from transformer.job.stop import StopSwitch
 from transformer.load.ledger import Job, JobEvent, JobKind, JobState, living, moment
 from transformer.load.rejected import Kept
@@ -111,7 +111,7 @@ def _replay(
 ) -> None:
     from transformer.decode.keys import KeyHasher
     from transformer.load.chunks import ChunkLimits, token
-    from transformer.load.destination import DEFAULT_DESTINATION, open_destination
+    from transformer.load.destination import DEFAULT_DESTINATION, open_destination, open_ledger, options_like
     from transformer.load.rejected import RejectsFolder
     from transformer.source.faults import public_url
 
@@ -127,7 +127,8 @@ def _replay(
     with contextlib.closing(open_destination(request.destination or DEFAULT_DESTINATION)) as destination:
         result.destination = destination.url
         destination.ensure_table(table)
-        ledger = open_ledger(request.ledger, destination, table)
+        options = options_like(request.ledger, request.rejects, request.storage_options)
+        ledger = open_ledger(request.ledger, destination, table, options)
         jobs = ledger.jobs(table.name)
         parent = _parent(request, jobs, ledger.where, table)
         rejected = {name: file for name, file in ledger.files(parent.job).items() if file.rejects}
@@ -223,17 +224,18 @@ def _wanted(
 ) -> Job:
     """The job that this replay would start if there were none."""
     from transformer.schema.ddl import fingerprint
+    from transformer.source.faults import public_url
 
     return replace(
         parent,
         job=name,
         kind=JobKind.REPLAY,
-        url=request.rejects,
+        url=public_url(request.rejects),
         files=len(rejected),
         items=sum(file.rejects for file in rejected.values()),
         schema=fingerprint(table),
         revision=revision,
-        rejects=f"{request.rejects.rstrip('/').rpartition('/')[0]}/{name}",
+        rejects=public_url(_beside(request.rejects, name)),
         parent=parent.job,
         started_at=moment(datetime.now(UTC)),
         state=JobState.STARTED,
@@ -295,7 +297,12 @@ def _skipped(file: FinishedFile) -> FileOutcome:
 def _quarantine(request: ReplayRequest, job: Job) -> Quarantine:
     from transformer.load.quarantine import Quarantine
 
-    return Quarantine(job.rejects, request.storage_options)
+    return Quarantine(_beside(request.rejects, job.job), request.storage_options)
+
+
+def _beside(folder: str, name: str) -> str:
+    """The URL of the folder `name` beside `folder`."""
+    return f"{folder.rstrip('/').rpartition('/')[0]}/{name}"
 
 
 class KeptLines:

@@ -21,6 +21,8 @@ from transformer.job.resources import peak_rss_bytes
 from transformer.job.result import FileOutcome, FileState, SnapshotResult, Status, summary
 from transformer.job.resume import TakenUp, take_up
 from transformer.job.stop import StopSwitch
+from transformer.load.destination import open_ledger as open_ledger
+from transformer.load.destination import options_like
 from transformer.load.ledger import Job, JobEvent, JobKind, NoLedger, moment
 from transformer.load.retry import Retrier
 from transformer.reader.version import snapshot_version
@@ -143,7 +145,8 @@ def _load(
         result.destination = destination.url
         retry = Retrier(retry_seconds, given_up=lambda: stop.pressed)
         retry(lambda: destination.ensure_table(table))
-        ledger = open_ledger(request.ledger, destination, table, dry_run=request.dry_run)
+        options = options_like(request.ledger, export.url, request.storage_options)
+        ledger = NoLedger() if request.dry_run else open_ledger(request.ledger, destination, table, options)
         # May be repeated: what the first try has written, the second one finds.
         taken = retry(
             lambda: take_up(ledger, wanted, restart=request.restart, stored_rows=lambda: destination.holds_rows(table))
@@ -211,6 +214,7 @@ def _wanted(request: SnapshotRequest, export: Export, table: Table, job: str, re
     """The job that this run would start if there were none."""
     from transformer.load.chunks import ChunkLimits
     from transformer.schema.ddl import fingerprint
+    from transformer.source.faults import public_url
 
     limits = ChunkLimits.for_table(table)
     return Job(
@@ -231,23 +235,10 @@ def _wanted(request: SnapshotRequest, export: Export, table: Table, job: str, re
         revision=revision,
         chunk_items=min(limits.items, request.chunk_items or limits.items),
         chunk_bytes=limits.bytes,
-        rejects=_rejects_folder(request, export, job),
+        # Where it is, not how to get in: the ledger is read by many.
+        rejects=public_url(_rejects_folder(request, export, job)),
         started_at=moment(datetime.now(UTC)),
     )
-
-
-def open_ledger(url: str | None, destination: Destination, table: Table, *, dry_run: bool = False) -> Ledger:
-    """The ledger of a run: the folder that was asked for, else the one that the destination keeps.
-
-    Raises UsageError when `url` cannot be a ledger.
-    """
-    if dry_run:
-        return NoLedger()
-    if url is None:
-        return destination.ledger(table)
-    from transformer.load.ledger_folder import FolderLedger
-
-    return FolderLedger(url)
 
 
 def _items(files: Sequence[DataFile]) -> int | None:
@@ -369,6 +360,5 @@ def _quarantine(request: SnapshotRequest, export: Export, job: Job) -> Quarantin
 
     if request.rejects is None:
         return None if request.dry_run else Quarantine(job.rejects)
-    protocol = request.rejects.partition("://")[0]
-    options = request.storage_options if export.url.startswith(f"{protocol}://") else {}
+    options = options_like(request.rejects, export.url, request.storage_options)
     return Quarantine(_rejects_folder(request, export, job.job), options)

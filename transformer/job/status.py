@@ -49,7 +49,7 @@ def statuses(
     schema, table: name the table, one of them at least. ledger: as in a load.
     Raises UsageError when nothing names a table.
     """
-    from transformer.job.snapshot import open_ledger
+    from transformer.load.destination import open_ledger
     from transformer.schema.file import load_schema
     from transformer.schema.table import Table
 
