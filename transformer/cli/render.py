@@ -35,10 +35,8 @@ def show(record: Mapping[str, object], text: Callable[[], str], *, as_json: bool
     """Print a result: `record` as one JSON object, or what `text` makes of it. Raises RetryError as `_written` does."""
     line = json.dumps(record, ensure_ascii=True) if as_json else printable(text())
     with _written():
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(hide(line) + "\n")
         sys.stdout.flush()
-    sys.stdout.write(hide(line) + "\n")
-    sys.stdout.flush()
 
 
 def show_bytes(data: bytes) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from transformer.errors import UsageError
+from transformer.settings import hide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +85,7 @@ def page(record: Mapping[str, Any]) -> str:
 
 
 def _text(value: object) -> str:
-    return html.escape(str(value))
+    return html.escape(hide(str(value)))
 
 
 def _count(value: object) -> str:
