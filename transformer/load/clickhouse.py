@@ -20,6 +20,7 @@ from transformer.load.arrow_stream import arrow_stream
 from transformer.load.engine import claim_engine, load_library, release_engine
 from transformer.load.faults import Action, translate
 from transformer.load.ledger_table import TableLedger
+from transformer.load.older import NEW_READER, for_older_reader
 from transformer.load.preflight import lacks
 from transformer.load.statement import with_format
 from transformer.load.tls import tls_options
@@ -170,6 +171,7 @@ class ClickHouse:
             newer = {name: value for name, value in NEWER_SETTINGS.items() if name in client.server_settings}
             self._settings: dict[str, int | str] = {**INSERT_SETTINGS, **newer}
             self._version = str(client.server_version)
+            self._release = tuple(int(number) for number in self._version.split(".")[:2])
 
     @property
     def url(self) -> str:
@@ -178,8 +180,7 @@ class ClickHouse:
 
     def check_version(self) -> None:
         """Raise UsageError when the server is too old."""
-        numbers = self._version.split(".")
-        if tuple(int(number) for number in numbers[:2]) < OLDEST_SERVER:
+        if self._release < OLDEST_SERVER:
             self.close()
             raise UsageError(
                 f"{self.url} is ClickHouse {self._version}",
@@ -255,6 +256,8 @@ class ClickHouse:
             # The server converts whatever comes, and wraps, cuts and guesses while it does.
             if batch.schema.names != schema.names or batch.schema.types != schema.types:
                 raise InternalError(f"a batch for {table.name} has the columns {batch.schema}, not {schema}")
+        if self._release < NEW_READER:
+            batches = [for_older_reader(table, batch) for batch in batches]
         with self._client(Action.INSERT) as client:
             client.raw_insert(
                 table=quote_identifier(table.name),
