@@ -1,4 +1,4 @@
-"""One full export into one table: find it, check the schema, open the destination, load every file, account for it."""
+"""One export into one table: find it, check the schema, open the destination, load every file, account for it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import contextlib
 import secrets
 import time
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transformer.errors import Dynamo2chError, MismatchError, RejectsError, UsageError
 from transformer.job import events
 from transformer.job.budget import MEMORY_PER_WORKER, Budget, format_size
+from transformer.job.chain import Loaded
 from transformer.job.parts import Parts
 from transformer.job.pipeline import Pipeline
 from transformer.job.recorder import Recorder
@@ -25,8 +27,8 @@ from transformer.load.destination import open_ledger as open_ledger
 from transformer.load.destination import options_like
 from transformer.load.ledger import Job, JobEvent, JobKind, NoLedger, moment
 from transformer.load.retry import Retrier
+from transformer.reader.version import snapshot_version
 from transformer.schema import lookup
-from transformer.schema.table import VersionFrom
 from transformer.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,12 +44,7 @@ if TYPE_CHECKING:
     from transformer.schema.table import Table
     from transformer.source.export import DataFile, Export
 
-GREY_MINUTE = timedelta(seconds=60)
-"""AWS guarantees what an export holds only to the minute, so rows versioned by its time stay this far below it."""
-
 NULL_DESTINATION = "null:"
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def run(
@@ -57,7 +54,7 @@ def run(
     stop: StopSwitch | None = None,
     decoder: DecoderFactory | None = None,
 ) -> SnapshotResult:
-    """Load one full export into one table.
+    """Load one export, full or incremental, into one table.
 
     A run goes on where earlier runs of the same export into the same table have ended, as the ledger tells (see
     `transformer.job.resume`): files that are loaded are skipped, and the others are loaded from their beginning, in the
@@ -126,12 +123,12 @@ def _load(
     from transformer.source.streams import input_bytes
 
     result.export = public_url(request.export)
-    export = find_export(request.export, request.storage_options)
+    export = find_export(request.export, request.storage_options, incremental=request.incremental)
     result.export = export.shown
     result.warnings.extend(export.warnings)
     table = resolve_table(request, export, warn=result.warnings.append)
     result.table = table.name
-    decode, slack, revision = decoding(decoder)
+    decode, slack, revision = decoding(decoder, incremental=request.incremental)
     slack = max(slack, LEAST_SLACK)
     files = list(export.files) if request.shard is None else request.shard.of(export.files)
     result.items_in_manifest = _items(files)
@@ -155,7 +152,11 @@ def _load(
         # May be repeated: what the first try has written, the second one finds.
         taken = retry(
             lambda: take_up(
-                ledger, wanted, restart=request.restart, stored_rows=lambda: int(destination.query(stored_rows(table)))
+                ledger,
+                wanted,
+                restart=request.restart,
+                stored_rows=lambda: destination.holds_rows(table),
+                allow_gap=request.allow_gap,
             )
         )
         job = taken.job
@@ -208,6 +209,8 @@ def _load(
             if url != NULL_DESTINATION:
                 retry(lambda: _check_keys(result, table, destination))
             retry(lambda: _complete(result, ledger, job, export))
+        if request.incremental and result.job_complete:
+            retry(lambda: _tell_end(result, Loaded.of(ledger.jobs(table.name))))
     if quarantine is not None and (result.items_rejected or taken.rejects):
         result.rejects = quarantine.url
     if account.largest_chunk > budget.largest_chunk:
@@ -224,20 +227,23 @@ def _wanted(request: SnapshotRequest, export: Export, table: Table, job: str, re
     from transformer.source.faults import public_url
 
     limits = ChunkLimits.for_table(table)
+    since, until = export.window or (None, None)
     return Job(
         job=job,
-        kind=JobKind.SNAPSHOT,
+        kind=JobKind.SNAPSHOT if export.window is None else JobKind.INCREMENT,
         table=table.name,
         export=export.fingerprint,
         export_id=export.export_id or "",
         url=export.shown,
         export_time="" if export.export_time is None else moment(export.export_time),
+        window_since="" if since is None else moment(since),
+        window_until="" if until is None else moment(until),
         summary_md5=export.summary_md5 or "",
         files_md5=export.files_md5 or "",
         files=len(export.files),
         items=export.item_count,
-        version_from=table.version_from.value,
-        version=snapshot_version(table, export),
+        version_from=table.version_from.value if export.window is None else "write_time",
+        version=snapshot_version(table, export) if export.window is None else 0,
         schema=fingerprint(table),
         revision=revision,
         chunk_items=min(limits.items, request.chunk_items or limits.items),
@@ -246,13 +252,6 @@ def _wanted(request: SnapshotRequest, export: Export, table: Table, job: str, re
         rejects=public_url(_rejects_folder(request, export, job)),
         started_at=moment(datetime.now(UTC)),
     )
-
-
-def stored_rows(table: Table) -> str:
-    """The statement that counts the rows of the table, of whatever version, as text."""
-    from transformer.schema.ddl import count_rows
-
-    return f"{count_rows(table)} FORMAT TSV"
 
 
 def _items(files: Sequence[DataFile]) -> int | None:
@@ -284,13 +283,14 @@ def _add_skipped(result: SnapshotResult, taken: TakenUp, files: Sequence[DataFil
         result.status = Status.COMPLETE_WITH_REJECTS
 
 
-def decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]:
+def decoding(decoder: DecoderFactory | None, *, incremental: bool = False) -> tuple[DecoderFactory, int, int]:
     """What makes decoders, the bytes that a buffer needs behind its data for them, and the revision of their rows."""
     if decoder is not None:
         return decoder, 0, 0
     from transformer.decode.decoder import REVISION, SLACK, Decoder
+    from transformer.decode.envelope import Envelope
 
-    return Decoder, SLACK, REVISION
+    return partial(Decoder, envelope=Envelope.CHANGE if incremental else Envelope.ITEM), SLACK, REVISION
 
 
 def conclude(result: SnapshotResult, account: Account, stop: StopSwitch) -> None:
@@ -320,6 +320,17 @@ def _complete(result: SnapshotResult, ledger: Ledger, job: Job, export: Export) 
     if ledger.files(job.job).keys() >= {file.name for file in export.files}:
         ledger.note(job, JobEvent.COMPLETE)
         result.job_complete = True
+
+
+def _tell_end(result: SnapshotResult, loaded: Loaded) -> None:
+    """Enter up to when the table follows its source, and warn of windows that nothing goes on from."""
+    end = loaded.end()
+    result.exact_until = "" if end is None else moment(end)
+    for window in loaded.loose():
+        result.warnings.append(
+            f"no window begins where the window {window} ends: what was put in it and deleted later may still be in "
+            "the table"
+        )
 
 
 def _check_keys(result: SnapshotResult, table: Table, destination: Destination) -> None:
@@ -356,21 +367,6 @@ def resolve_table(request: SnapshotRequest, export: Export, *, warn: Callable[[s
     return lookup.resolve_table(
         request.schema, name=request.table, table_in_export=export.table_name, export=export.shown
     )
-
-
-def snapshot_version(table: Table, export: Export) -> int:
-    """The version that rows of this export get, in microseconds: 0, or the export's time less the grey minute.
-
-    Raises UsageError when the schema wants the export's time and the export has none.
-    """
-    if table.version_from is VersionFrom.ZERO:
-        return 0
-    if export.export_time is None:
-        raise UsageError(
-            f"{export.shown} has no manifest, so its time is unknown, and the schema says `version: from: export_time`",
-            remedy="Load the export with its manifests, or write `from: zero`.",
-        )
-    return (export.export_time - GREY_MINUTE - _EPOCH) // timedelta(microseconds=1)
 
 
 def largest_first(files: Sequence[DataFile]) -> list[DataFile]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from transformer.errors import UsageError
-from transformer.load.address import Embedded, Nowhere, Server, parse_address
+from transformer.load.address import Embedded, Nowhere, ParquetFolder, Server, parse_address
 from transformer.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,11 +40,17 @@ class Destination(Protocol):
         the server took the rows, raising RetryError says that it may have taken them.
         """
 
+    def holds_rows(self, table: Table) -> bool:
+        """Whether the table holds a row of whatever version."""
+
     def ledger(self, table: Table) -> Ledger:
         """The ledger that is kept beside `table`; nothing is read or made yet."""
 
     def query(self, sql: str) -> bytes:
         """The result of one statement, in the format that its FORMAT clause names, else as a table for people."""
+
+    def command(self, sql: str) -> None:
+        """Run one statement that gives no rows: DDL, INSERT SELECT."""
 
     def close(self) -> None:
         """Give up connections and claims. May be called again."""
@@ -62,6 +68,10 @@ def open_destination(url: str = DEFAULT_DESTINATION, settings: Settings | None =
     match address:
         case Nowhere():
             return NullDestination()
+        case ParquetFolder():
+            from transformer.load.parquet import ParquetDestination
+
+            return ParquetDestination(address)
         case Embedded():
             from transformer.load.clickhouse import open_embedded
 
@@ -108,6 +118,10 @@ class NullDestination:
         """Count the rows."""
         self.rows += sum(batch.num_rows for batch in batches)
 
+    def holds_rows(self, table: Table) -> bool:
+        """None is ever kept."""
+        return False
+
     def ledger(self, table: Table) -> Ledger:
         """One that keeps nothing either."""
         from transformer.load.ledger import NoLedger
@@ -117,6 +131,10 @@ class NullDestination:
     def query(self, sql: str) -> bytes:
         """Raise UsageError: nothing was kept."""
         raise UsageError("null: keeps nothing that could be queried")
+
+    def command(self, sql: str) -> None:
+        """Raise UsageError: there is nothing here that a statement could change."""
+        raise UsageError("null: has no tables")
 
     def close(self) -> None:
         """Nothing is open."""
