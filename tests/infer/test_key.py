@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from transformer.decode.keys import KeyHasher
-from transformer.errors import SourceError, UsageError
+from transformer.errors import SchemaError, SourceError, UsageError
 from transformer.job.infer import infer, key_warning, write
 from transformer.job.key_proof import key_facts
 from transformer.schema.file import load_schema
+from transformer.schema.proposal_file import require_proven_key
 from transformer.source.export import find_export
 
 if TYPE_CHECKING:
@@ -56,10 +57,13 @@ def test_where_both_readings_fit_the_key_is_marked(tmp_path: Path) -> None:
     assert "# not proven" in found.text
     write(found.text, tmp_path / "made.yaml")
     assert "not proven" in (key_warning(tmp_path / "made.yaml") or "")
+    with pytest.raises(SchemaError, match="not proven"):
+        require_proven_key(tmp_path / "made.yaml")
     settled = infer(export(tmp_path, [pair("a", 1), pair("b", 2)]), key=["pk", "sk"])
     assert (settled.key, settled.proven) == (("pk", "sk"), True)
     write(settled.text, tmp_path / "settled.yaml")
     assert key_warning(tmp_path / "settled.yaml") is None
+    require_proven_key(tmp_path / "settled.yaml")
 
 
 def test_an_attribute_named_like_the_mark_is_not_the_mark(tmp_path: Path) -> None:

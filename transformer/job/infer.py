@@ -139,6 +139,16 @@ def provide_schema_file(
         warn(unproven)
 
 
+def require_settled_key(schema: Table | str | Path | None, export: Export, *, name: str | None) -> None:
+    """Raise SchemaError when the schema file of an incremental load says that its key is not proven."""
+    from transformer.schema.lookup import schema_path
+    from transformer.schema.proposal_file import require_proven_key
+    from transformer.schema.table import Table as Resolved
+
+    if not isinstance(schema, Resolved):
+        require_proven_key(schema if schema is not None else schema_path(name or export.table_name, export.shown))
+
+
 def key_warning(path: Path) -> str | None:
     """A sentence for the user if a schema file says that its key is not proven."""
     from transformer.schema.proposal_file import key_is_unproven

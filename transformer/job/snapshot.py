@@ -361,9 +361,12 @@ def resolve_table(request: SnapshotRequest, export: Export, *, warn: Callable[[s
     warn: takes sentences for the user: that a file was made, and that its key is not proven.
     Raises SchemaError for a wrong schema file, UsageError where there is none and none can be made.
     """
-    from transformer.job.infer import provide_schema_file
+    from transformer.job.infer import provide_schema_file, require_settled_key
 
-    provide_schema_file(request.schema, export, request.storage_options, name=request.table, warn=warn)
+    if request.incremental:
+        require_settled_key(request.schema, export, name=request.table)
+    else:
+        provide_schema_file(request.schema, export, request.storage_options, name=request.table, warn=warn)
     return lookup.resolve_table(
         request.schema, name=request.table, table_in_export=export.table_name, export=export.shown
     )

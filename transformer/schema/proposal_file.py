@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from transformer.errors import SchemaError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +24,20 @@ _MARKED = re.compile(rf'^key: \[(?:[^\]"\n]|"(?:[^"\\\n]|\\.)*")*\]\s*{NOT_PROVE
 def key_is_unproven(text: str) -> bool:
     """Whether the text of a schema file says of its key that it is not proven."""
     return _MARKED.search(text) is not None
+
+
+def require_proven_key(path: str | Path) -> None:
+    """Raise SchemaError if a schema file says that its key is not proven: changes by a wrong key would merge items."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return  # reading the schema itself says what is wrong with the file
+    if key_is_unproven(text):
+        raise SchemaError(
+            f"{path}: the key is not proven, and changes that are applied by a wrong key merge different items",
+            remedy="Compare it with the table's (aws dynamodb describe-table), then remove the remark behind `key:`, or "
+            "make the file again with `dynamo2ch schema infer EXPORT --key ...`.",
+        )
 
 
 def render(
