@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from transformer.cli import options, verify
+from transformer.cli import infer, options, verify
 from transformer.cli.render import show, show_error
 from transformer.errors import Dynamo2chError, ExitCode, SchemaError
 
@@ -33,6 +33,7 @@ app = typer.Typer(
 schema_app = typer.Typer(help="Schema files: validate them, print their SQL.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 verify.register(app)
+infer.register(schema_app)
 
 
 class _Settings:

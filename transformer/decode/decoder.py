@@ -84,6 +84,7 @@ class Decoder:
         self._version = version
         self._plan = Plan(table)
         self._spans = Spans(self._plan)
+        self._held = np.zeros(0, np.uint8)
         self._builder = ArrayBuilder(self._plan, self._spans)
         self.schema: pa.Schema = arrow_schema(table)
         self._drops = [self._plan.drop_node(column.path) for column in table.columns]
@@ -122,6 +123,15 @@ class Decoder:
         if done < items:
             size, lines = int(spans.starts[done]) - begin, int(spans.numbers[done])
         return self._finish(buffer, begin, size, lines, done)
+
+    @property
+    def located(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the accepted lines of the last step stand, until the next one begins: (buffer, rows).
+
+        buffer: uint8; the one given, or a copy. rows: int32[n, ROW_WIDTH]; row i of the batch has its compact text at
+        rows[i, W_TEXT], provided that no column has rejected an item.
+        """
+        return self._held, self._spans.rows
 
     def _locate(self, buffer: np.ndarray, items: int) -> int:
         """Locate the indexed lines; returns how many were settled, 0 only if a buffer of their own is needed."""
@@ -162,6 +172,7 @@ class Decoder:
         rows = int(spans.counts[0])
         builder = self._builder
         builder.begin(buffer)
+        self._held = buffer
         arrays: list[pa.Array] = []
         verdicts: dict[int, _Finding] = {}
         for i, column in enumerate(table.columns):
