@@ -43,7 +43,7 @@ def infer(
     storage_option: options.StorageOption = None,
 ) -> None:
     """Propose a schema file from every line of an export."""
-    from transformer.job.infer import InferRequest
+    from transformer.job.infer import InferRequest, write_schema
     from transformer.job.infer import infer as run
 
     result = run(
@@ -58,8 +58,7 @@ def infer(
         )
     )
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(result.text, encoding="utf-8")
+        write_schema(output, result.text)
     show(_record(result, output), lambda: _text(result, output, export), as_json=as_json)
 
 

@@ -117,10 +117,13 @@ def snapshot(
     from transformer.cli.signals import handled
     from transformer.cli.summary import summarise
     from transformer.job.budget import parse_size
+    from transformer.job.infer import prepare_schema
     from transformer.job.request import SnapshotRequest
     from transformer.job.snapshot import run
     from transformer.job.stop import StopSwitch
 
+    storage = options.storage_options(storage_option)
+    schema, warnings = prepare_schema(export, schema, table=table, storage_options=storage)
     request = SnapshotRequest(
         export=export,
         schema=schema,
@@ -136,12 +139,13 @@ def snapshot(
         ledger=ledger,
         chunk_items=chunk_items,
         dry_run=dry_run,
-        storage_options=options.storage_options(storage_option),
+        storage_options=storage,
     )
     stop = StopSwitch()
     bars = bars_wanted()
     with handled(stop, as_log=not bars), observer(bars=bars, debug=_Settings.debug) as observe:
         result = run(request, observe=observe, stop=stop)
+    result.warnings.extend(warnings)
     if as_json or result.files:
         show(result.to_dict(), lambda: summarise(result, to=to), as_json=as_json)
     if result.error is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transformer.errors import UsageError
+from transformer.errors import Dynamo2chError, SchemaError, UsageError
 from transformer.job.key_proof import RECHECKED, HashSpool, Key, pair_hashes, repeats
 from transformer.job.request import default_workers
 
@@ -114,6 +116,61 @@ def _header(export: Export, request: InferRequest, profile: Profile, notes: list
         lines.append("Head-room: integers one width wider (64 bits only from a thousandth of their range on), decimals")
         lines.append("two digits more on both sides, in the next of 9, 18, 38 and 76 digits.")
     return [*lines, *(f"Note: {note}." for note in notes)]
+
+
+def prepare_schema(
+    export: str, schema: Path | None, *, table: str | None, storage_options: Mapping[str, object]
+) -> tuple[Path | None, list[str]]:
+    """The schema file for a load, inferred and written to schemas/<table>.yaml where there is none; and warnings.
+
+    export, schema, table, storage_options: as the load was asked for. Returns no path where the load has to say itself
+    what is missing. Raises what `infer` raises.
+    """
+    from transformer.schema.file import load_schema_file
+    from transformer.schema.lookup import default_path
+    from transformer.source.export import find_export
+
+    warnings = []
+    path = schema
+    if path is None:
+        try:
+            name = table or find_export(export, storage_options).table_name
+        except Dynamo2chError:
+            return None, []  # the load meets the same fault, and its result reports it
+        path = None if name is None else default_path(name)
+        if path is None:
+            return None, []
+        if not path.exists():
+            inferred = infer(InferRequest(export=export, table=name, storage_options=storage_options))
+            write_schema(path, inferred.text)
+            warnings.append(f"there was no schema file {path}: it was inferred from every line, and written")
+    try:
+        proven = load_schema_file(path).key_proven
+    except SchemaError:
+        return path, warnings  # the load meets the same fault
+    if not proven:
+        warnings.append(
+            f"the key in {path} is not proven: two keys fit the data. Settle it with dynamo2ch schema infer --key"
+        )
+    return path, warnings
+
+
+def write_schema(path: Path, text: str) -> None:
+    """Write a schema file whole or not at all: several machines may infer the same one at the same time."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            file.write(text)
+        # Temporary files are for their owner alone; a schema file is for everybody who may read the folder.
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: the schema file cannot be written: {error.strerror or error}",
+            remedy="Name a place that can be written to: dynamo2ch schema infer EXPORT -o FILE.",
+        ) from error
 
 
 class _Reading:
