@@ -17,7 +17,7 @@ TO ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults check format clean
+.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults test-servers check format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,15 +70,46 @@ test-exact: setup ## slow: a million items read back and compared in every colum
 	@rm -rf $(KERNEL_CACHE)/exact
 	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/exact $(PYTEST) -q -s -m slow -o faulthandler_timeout=1200 tests/readback
 
+# Older engines, each in an environment of its own: what the Arrow readers and defaults of older servers do with our inserts.
+SERVERS := 3.1.2 3.7.2
+
+test-servers: setup $(SERVERS:%=$(VENV)/servers/%/.complete) ## slow: load and read back over HTTP, into ClickHouse 24.8, 25.8, now, and CLICKHOUSE_URL if set
+	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/servers $(PYTEST) -q -m slow tests/servers
+
+$(VENV)/servers/%/.complete: | setup
+	@$(BIN)/python -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check chdb==$*
+	@touch $@
+
 # As many interrupted loads as FAULT_ROUNDS says, 100 by default; FAULT_SEED draws others.
 test-faults: setup ## slow, 30 to 60 minutes: a hundred interrupted loads, each resumed and verified in full
 	@rm -rf $(KERNEL_CACHE)/faults
 	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/faults $(PYTEST) -q -s -m slow -o faulthandler_timeout=14400 tests/faults
 
+test-security: setup ## slow, 6 min: gzip bombs, endless lines and all other tests of security
+	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/compiled $(PYTEST) -q -o faulthandler_timeout=1200 tests/security
+
+# A seed of its own for each run, printed first; SEED=... repeats one. A failure is saved in .dynamo2ch/fuzz.
+FUZZ = PYTHONPATH=tests nice -n 5 $(BIN)/python -m fuzz $(if $(SEED),--seed $(SEED))
+
+fuzz: setup ## slow, 15-25 min: a million broken lines through kernels and twin; SEED=... repeats a run
+	@rm -rf $(KERNEL_CACHE)/fuzz
+	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/fuzz $(FUZZ) --cases $(or $(CASES),1000000) $(ARGS)
+
+fuzz-brief: setup ## 2 min: 60,000 of them
+	@rm -rf $(KERNEL_CACHE)/fuzz
+	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/fuzz $(FUZZ) --cases $(or $(CASES),60000) $(ARGS)
+
+fuzz-bounds: setup ## 4 min: 60,000 of them with every index of the kernels checked
+	@rm -rf $(KERNEL_CACHE)/fuzz-bounds
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/fuzz-bounds $(FUZZ) --cases $(or $(CASES),60000) $(ARGS)
+
 bench-quick: setup ## in less than 90 s: speed of each stage, of other tools on the same bytes, and of whole loads
 	@$(BIN)/python -m bench.quick $(ARGS)
 
-bench: setup ## the same with larger inputs, more shapes and more rounds; figures also go to bench/results/
+bench: setup ## some 15 minutes: the same with larger inputs and more rounds; writes docs/benchmarks.md and docs/charts
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt || \
+	  echo "orjson and DuckDB cannot be installed here: their comparisons are left out" >&2
 	@$(BIN)/python -m bench.full $(ARGS)
 
 check: setup ## lint, format, types, and the directions between the rooms

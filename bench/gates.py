@@ -39,6 +39,29 @@ def judge(shapes: dict[str, dict[str, Any]], cores: int) -> list[dict[str, Any]]
     return [asdict(one) for one in found]
 
 
+def judge_rest(shapes: dict[str, dict[str, Any]], beside: dict[str, Any], cores: int) -> list[dict[str, Any]]:
+    """The ratios of what is asked beside the shapes, as far as it was answered."""
+    found: list[Judged] = []
+
+    def figure(part: str, name: str) -> float | None:
+        value = beside.get(part, {}).get(name)
+        return None if value is None else float(value)
+
+    shuffled = beside.get("cliffs", {}).get("shuffled", {}).get("kernel_mb_s")
+    if shuffled and "orders" in shapes:
+        ratio = shuffled / shapes["orders"]["kernel_mb_s"]
+        found.append(_at_least("orders", "kernel, attributes shuffled / in order", ratio, 0.75, 0.75))
+    if (ratio_ := figure("memory", "growth")) is not None:
+        found.append(_at_most("orders", "peak memory at 10 x input / at 1 x", ratio_, 1.1, 1.1))
+    if (ratio_ := figure("start", "help_ratio")) is not None:
+        found.append(_at_most("start", "--help / empty application", ratio_, 1.3, 1.1))
+    if (ratio_ := figure("start", "first_batch_ratio")) is not None:
+        found.append(_at_most("start", "first batch / its imports", ratio_, 2, 1.5))
+    if cores > 1 and (ratio_ := figure("scaling", "ratio")) is not None:
+        found.append(_at_least("orders", "speed-up by 2 workers / by 2 processes", ratio_, 0.9, 1))
+    return [asdict(one) for one in found]
+
+
 def _one_core(where: str, rates: dict[str, Any], *, kernel_gate: bool) -> list[Judged]:
     inflate, kernel, arrow = (rates[f"{name}_mb_s"] for name in ("inflate", "kernel", "arrow"))
     both = 1 / (1 / inflate + 1 / kernel)

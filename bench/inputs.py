@@ -19,7 +19,7 @@ from transformer.synth import write_export
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".dynamo2ch" / "bench"
 SEED = 8
-SCHEMAS = {"shuffled": "orders"}
+SCHEMAS = {"shuffled": "orders", "sparse": "wide"}
 """Schema files of the shapes that have none of their own name."""
 
 SAMPLE_LINES = 2_000
@@ -32,7 +32,7 @@ class Input:
 
     shape: str
     items: int
-    ratio: int
+    ratio: int | None
     files: int
     folder: str
     json_bytes: int
@@ -72,7 +72,7 @@ class Input:
         return b"".join(igzip.decompress(path.read_bytes()) for path in self.paths)
 
 
-def ensure(shape: str, items: int, ratio: int, *, files: int = 1, cache: Path = CACHE) -> Input:
+def ensure(shape: str, items: int, ratio: int | None, *, files: int = 1, cache: Path = CACHE) -> Input:
     """The export of these arguments, made if it is not there yet."""
     folder = cache / "inputs" / f"{shape}-{items}-ratio{ratio}-files{files}-seed{SEED}-{_generator()}"
     marker = folder / "complete.json"

@@ -67,8 +67,13 @@ def read(table: Table, forms: dict[str, Form], text: bytes, lines: pa.Schema) ->
         read_options=pj.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
         parse_options=pj.ParseOptions(explicit_schema=lines, unexpected_field_behavior="ignore"),
     )
+    return columns_of(table, forms, found.column("Item").chunks)
+
+
+def columns_of(table: Table, forms: dict[str, Form], items: list[pa.StructArray]) -> list[pa.RecordBatch]:
+    """The columns of `table` out of parsed items, typed structs in which numbers are still texts."""
     batches = []
-    for item in found.column("Item").chunks:
+    for item in items:
         columns = {}
         for column in table.columns:
             form = forms[column.name]

@@ -19,6 +19,9 @@ _RATES = (
     ("clickhouse_column", "CH column"),
     ("clickhouse_extract", "CH extract"),
     ("pyarrow", "pyarrow"),
+    ("duckdb", "DuckDB"),
+    ("polars", "polars"),
+    ("orjson", "orjson"),
     ("boto3", "boto3"),
 )
 
@@ -46,7 +49,7 @@ def text(record: dict[str, Any]) -> str:
     ]
     for shape, figures in record["shapes"].items():
         for one in (figures, *(more for name, more in figures.items() if name.startswith("ratio_"))):
-            rates = "".join(f"{one[f'{name}_mb_s']:>12,.0f}" for name, _ in _RATES)
+            rates = "".join(_rate(one.get(f"{name}_mb_s")) for name, _ in _RATES)
             lines.append(f"{shape + ', gzip ' + format(one['gzip_ratio'], '.1f'):<18}{rates}")
     for shape, figures in record["shapes"].items():
         if "settled_variants" in figures:
@@ -56,6 +59,17 @@ def text(record: dict[str, Any]) -> str:
                 cpu, wall = (f"{one[f'{kind}_s']:7.3f} ({one[f'load_{kind}_s']:.3f})" for kind in ("cpu", "wall"))
                 lines.append(f"{name:<22} CPU {cpu}   wall {wall}")
             lines.append(f"{'engine part of ours':<22} CPU {figures['settled_engine_cpu_s']:7.3f}")
+            final = figures.get("final_query", {})
+            if final:
+                lines.append(f"query with FINAL {final['final_s']:.3f} s, without {final['plain_s']:.3f} s (wall)")
+    if "cliffs" in record:
+        lines += ["", "decoding, MB/s of JSON, one core"]
+        for name, one in record["cliffs"].items():
+            told = f"{one['kernel_mb_s']:,.0f}" if "kernel_mb_s" in one else one["error"]
+            lines.append(f"{name:<22}{told:>8}")
+    for part in ("start", "memory", "scaling"):
+        if part in record:
+            lines += ["", f"{part}: " + ", ".join(f"{name} {value}" for name, value in record[part].items())]
     lines += ["", f"{'ratio':<70}{'found':>8}{'gate':>9}{'target':>9}"]
     for one in record["gates"]:
         sign = "≥" if one["least"] else "≤"
@@ -67,6 +81,10 @@ def text(record: dict[str, Any]) -> str:
     missed = sum(not one["passed"] for one in record["gates"])
     lines += ["", f"{len(record['gates']) - missed} of {len(record['gates'])} gates hold, {record['seconds']} s"]
     return "\n".join(lines)
+
+
+def _rate(figure: float | None) -> str:
+    return f"{'-':>12}" if figure is None else f"{figure:>12,.0f}"
 
 
 def show(record: dict[str, Any], *, as_json: bool) -> None:

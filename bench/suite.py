@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,12 +14,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from bench import checks, fetch, gates, inputs, machine, rounds, settled
+from bench import checks, cliffs, fetch, gates, inputs, machine, more_peers, rounds, runs, settled
 from bench.clickhouse_sql import SINGLE_PASS
 from bench.inputs import Input
 from bench.rounds import Case
 from bench.stages import as_arguments
-from bench.worker import Worker
+from bench.worker import Worker, WorkerError
 
 Figures = dict[str, Any]
 
@@ -34,6 +36,7 @@ class Plan:
     rounds, repeat: rounds of everything; calls of our own short stages in each.
     boto3_bytes: how much JSON is given to boto3.
     settled_items: how many `orders` are loaded to a settled table; 0 leaves that out.
+    cliff_bytes: JSON of each cliff; 0 leaves them out. whole_runs: rounds of start, memory and scaling; 0: none.
     cache: where inputs are kept. core: to which one-core work is pinned, or None.
     """
 
@@ -46,6 +49,8 @@ class Plan:
     boto3_bytes: int = 2_000_000
     cache: Path = inputs.CACHE
     core: int | None = None
+    cliff_bytes: int = 0
+    whole_runs: int = 0
 
 
 def run(plan: Plan) -> Figures:
@@ -64,7 +69,7 @@ def run(plan: Plan) -> Figures:
                 source = inputs.ensure(shape, items, ratio, cache=plan.cache)
                 figures = one_core(plan, source, ours, pyarrow, boto3, clickhouse)
                 if ratio == plan.ratios[0]:
-                    shapes[shape] = figures
+                    shapes[shape] = {**figures, **further_peers(plan, source, ours)}
                 else:
                     shapes[shape][f"ratio_{ratio}"] = figures
     if plan.settled_items:
@@ -72,12 +77,14 @@ def run(plan: Plan) -> Figures:
         _tell(f"{plan.settled_items:,} orders from S3")
         source = inputs.ensure("orders", plan.settled_items, plan.ratios[0], files=2, cache=plan.cache)
         shapes["orders"].update(fetch.measure(source, plan.rounds))
+    beside = beside_the_shapes(plan)
     record = {
         "name": plan.name,
         "machine": where,
         "rounds": plan.rounds,
         "shapes": shapes,
-        "gates": gates.judge(shapes, where["cores"]),
+        **beside,
+        "gates": [*gates.judge(shapes, where["cores"]), *gates.judge_rest(shapes, beside, where["cores"])],
         "seconds": round(time.perf_counter() - begin, 1),
     }
     record["machine"]["load_after"] = machine.load()
@@ -125,6 +132,66 @@ def one_core(plan: Plan, source: Input, ours: Worker, pyarrow: Worker, boto3: Wo
     }
 
 
+def further_peers(plan: Plan, source: Input, ours: Worker) -> Figures:
+    """The peers that not everybody has. One that is missing, or cannot read this shape, is named and left out."""
+    rates: Figures = {}
+    left_out: dict[str, str] = {}
+    taken = as_arguments(source)
+    lines = max(1, min(source.items, plan.boto3_bytes * source.items // source.json_bytes))
+    sample = ours.call("sample_checksums", lines=lines).value
+    found = more_peers.available()
+    for module in more_peers.PEERS:
+        if module not in found:
+            left_out[module] = "not installed"
+            continue
+        with Worker(f"bench.more_peers:{found[module]}", core=plan.core) as worker:
+            try:
+                size = worker.call("load", source=taken, lines=lines).value
+                _same(source, module, sample, worker.call("checksums").value, shared=True)
+                case = {module: Case(worker, "read", {}, warm=True)}
+                timed = rounds.interleave(case, plan.rounds, lambda _: None)
+                rates[f"{module}_mb_s"] = round(size / 1e6 / rounds.cpu(timed[module]), 1)
+            except (WorkerError, UnequalError) as error:
+                left_out[module] = str(error).strip().splitlines()[-1][:200]
+    return {**rates, "peers_left_out": left_out}
+
+
+def beside_the_shapes(plan: Plan) -> Figures:
+    """What is asked of the decoder and of the command as a whole; a question that fails says why."""
+    found: Figures = {}
+    if plan.cliff_bytes:
+        found["cliffs"] = {name: _answered(_cliff, plan, name) for name in cliffs.CLIFFS}
+    if plan.whole_runs:
+        found["start"] = _answered(runs.start, plan.whole_runs)
+        orders = min(plan.items["orders"], 40_000)
+        small, large = (inputs.ensure("orders", orders * times, 4, cache=plan.cache) for times in (1, 10))
+        found["memory"] = _answered(runs.memory, small, large)
+        both = inputs.ensure("orders", plan.settled_items or orders, 4, files=2, cache=plan.cache)
+        found["scaling"] = _answered(runs.scaling, both, plan.whole_runs)
+    return found
+
+
+def _answered(question: Callable[..., Figures], *arguments: object) -> Figures:
+    name = getattr(question, "__name__", "").strip("_")
+    _tell(" ".join([name, *(one for one in arguments if isinstance(one, str))]))
+    try:
+        return question(*arguments)
+    except (WorkerError, ValueError, OSError, subprocess.CalledProcessError) as error:
+        return {"error": str(error).strip().splitlines()[-1][:300]}
+
+
+def _cliff(plan: Plan, name: str) -> Figures:
+    source = cliffs.inputs(name, plan.cliff_bytes, cache=plan.cache)
+    with Worker("bench.cliffs:Cliff", core=plan.core) as worker:
+        size = worker.call("load", name=name, source=as_arguments(source)).value
+        timed = rounds.interleave({name: Case(worker, "kernel", {}, plan.repeat)}, plan.rounds, lambda _: None)
+    return {
+        "gzip_ratio": round(source.gzip_ratio, 2),
+        "item_bytes": size // source.items,
+        "kernel_mb_s": round(size / 1e6 / rounds.cpu(timed[name]), 1),
+    }
+
+
 def to_settled(plan: Plan) -> Figures:
     """Loading `orders` to a settled table, in seconds."""
     source = inputs.ensure("orders", plan.settled_items, plan.ratios[0], files=2, cache=plan.cache)
@@ -152,6 +219,7 @@ def to_settled(plan: Plan) -> Figures:
         for name, sums in chain.from_iterable(one.items() for one in found):
             _same(source, name, expected, sums)
         timed = rounds.interleave(cases, plan.rounds, _tell)
+        final = workers["Ours"].call("final").value
         for name, worker in workers.items():
             if name != "Null":
                 worker.call("remove")
@@ -169,6 +237,7 @@ def to_settled(plan: Plan) -> Figures:
         "insert_only_cpu_s": every[best_insert]["cpu_s"],
         "single_pass_cpu_s": every[best_single]["cpu_s"],
         "guide_cpu_s": every["guide"]["cpu_s"],
+        "final_query": final,
         "settled_variants": every,
     }
 

@@ -320,7 +320,7 @@ def writers() -> st.SearchStrategy[Writer]:
     return st.builds(Writer, style, st.integers(0, 2**16 - 1))
 
 
-_SNIPPETS = (b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b" ", b"\t", b"\r", b"\x00", b"\x1f", b"\x7f", b"\xff",
+SNIPPETS = (b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b" ", b"\t", b"\r", b"\x00", b"\x1f", b"\x7f", b"\xff",
              b"0",
              b"-", b".", b"e", b"\xc3", b"\xa9", b"\xed\xa0\x80", b"\xf0\x9f\x98", b"\xc0\x80", b"\xf4\x90\x80\x80",
              b"\xef\xbb\xbf",
@@ -340,11 +340,11 @@ def mutations(draw: st.DrawFn, line: bytes) -> bytes:
             case "flip" if at < len(line):
                 line = line[:at] + bytes([line[at] ^ (1 << draw(st.integers(0, 7)))]) + line[at + 1 :]
             case "set" if at < len(line):
-                line = line[:at] + draw(st.sampled_from(_SNIPPETS)) + line[at + 1 :]
+                line = line[:at] + draw(st.sampled_from(SNIPPETS)) + line[at + 1 :]
             case "delete":
                 line = line[:at] + line[at + span :]
             case "insert":
-                line = line[:at] + draw(st.sampled_from(_SNIPPETS)) + line[at:]
+                line = line[:at] + draw(st.sampled_from(SNIPPETS)) + line[at:]
             case "cut":
                 line = line[:at]
             case "repeat":
@@ -355,9 +355,9 @@ def mutations(draw: st.DrawFn, line: bytes) -> bytes:
                 to = draw(st.integers(0, len(rest)))
                 line = rest[:to] + piece + rest[to:]
             case "append":
-                line += draw(st.sampled_from(_SNIPPETS))
+                line += draw(st.sampled_from(SNIPPETS))
             case "prepend":
-                line = draw(st.sampled_from(_SNIPPETS)) + line
+                line = draw(st.sampled_from(SNIPPETS)) + line
     return line.replace(b"\n", b"?")
 
 

@@ -1,6 +1,6 @@
 """Logs: events with values, as text on a terminal and as one JSON object a line elsewhere, always on stderr.
 
-This module imports nothing of the project, so every room may use it.
+This module imports nothing of the project but settings, so every room may use it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 import structlog
+
+from transformer.settings import hide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +34,9 @@ _SHARED: list[Processor] = [
 
 class _Handler(logging.StreamHandler[TextIO]):
     """The one handler of this module, to be told from those of others."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hide(super().format(record))
 
 
 def configure(

@@ -5,11 +5,14 @@ It imports nothing of the project but errors, so every room may use it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from collections import ChainMap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from transformer.errors import UsageError
 
@@ -20,6 +23,26 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "text", "json")
 
 
+_SHORTEST = 4  # characters of a secret that is looked for; a shorter one would blank half of every message
+_STORE_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_CREDENTIALS = re.compile(r"\b(Basic|Bearer) [A-Za-z0-9+/=._~-]{4,}")
+_secrets: set[str] = set()
+
+
+def hide(text: str) -> str:
+    """`text` without any secret that this process knows, however it is written.
+
+    What is printed or logged passes through here last. Nothing of ours puts a secret there, but a server may repeat
+    what it was sent, and the traceback of a library what it was called with.
+    """
+    for secret in _secrets.union(os.environ.get(name, "") for name in _STORE_SECRETS):
+        if len(secret) < _SHORTEST:
+            continue
+        for form in {secret, quote(secret, safe=""), quote(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]}:
+            text = text.replace(form, "***")
+    return _CREDENTIALS.sub(r"\1 ***", text)
+
+
 class Secret:
     """A text that shows itself only when asked: not in reprs, logs, f-strings or tracebacks."""
 
@@ -27,14 +50,12 @@ class Secret:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        if len(text) >= _SHORTEST:
+            _secrets.add(text)
 
     def reveal(self) -> str:
         """The text itself. Give it to whoever needs it and keep it in no other variable."""
         return self._text
-
-    def hide_in(self, text: str) -> str:
-        """`text` with every occurrence of the secret replaced."""
-        return text.replace(self._text, "***") if self._text else text
 
     def __repr__(self) -> str:
         return "Secret('***')"
@@ -57,7 +78,11 @@ class Settings:
     connect_timeout, read_timeout: whole seconds, for http(s) destinations; DYNAMO2CH_CONNECT_TIMEOUT and
         DYNAMO2CH_READ_TIMEOUT. A server at work sends signs of life, so the second one counts silence, not the length
         of an insert.
-    retry_seconds: for how long a call to the destination is tried again once a load has begun; DYNAMO2CH_RETRY_SECONDS.
+    ca_cert: file of the authority (PEM) that vouches for https servers, in place of the usual ones; DYNAMO2CH_CA_CERT.
+    client_cert, client_key: files (PEM) of the certificate shown to https servers and of its key, which may stand in
+        the same file; DYNAMO2CH_CLIENT_CERT, DYNAMO2CH_CLIENT_KEY.
+    retry_seconds: for how long a call to the destination is tried again once a load has begun;
+        DYNAMO2CH_RETRY_SECONDS.
     log_level, log_format: DYNAMO2CH_LOG_LEVEL, DYNAMO2CH_LOG_FORMAT. `auto` is text on a terminal and JSON elsewhere.
     """
 
@@ -67,6 +92,9 @@ class Settings:
     log_level: str = "info"
     log_format: str = "auto"
     retry_seconds: int = 600
+    ca_cert: str = ""
+    client_cert: str = ""
+    client_key: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -74,7 +102,7 @@ class Settings:
 
         Raises UsageError naming the variable whose value cannot be used; secrets are not repeated.
         """
-        environ = os.environ if environ is None else environ
+        environ = ChainMap(_given, os.environ) if environ is None else environ
         default = cls()
         return cls(
             clickhouse_password=_secret(environ, "CLICKHOUSE_PASSWORD"),
@@ -83,7 +111,21 @@ class Settings:
             retry_seconds=_seconds(environ, "DYNAMO2CH_RETRY_SECONDS", default.retry_seconds),
             log_level=_choice(environ, "DYNAMO2CH_LOG_LEVEL", default.log_level, LOG_LEVELS),
             log_format=_choice(environ, "DYNAMO2CH_LOG_FORMAT", default.log_format, LOG_FORMATS),
+            ca_cert=environ.get("DYNAMO2CH_CA_CERT", ""),
+            client_cert=environ.get("DYNAMO2CH_CLIENT_CERT", ""),
+            client_key=environ.get("DYNAMO2CH_CLIENT_KEY", ""),
         )
+
+
+_given: dict[str, str] = {}
+
+
+def give(name: str, value: str) -> None:
+    """Let a variable have this value for `Settings.from_environment`, in this process only.
+
+    Unlike a change of os.environ it does not reach child processes, so it may be a secret.
+    """
+    _given[name] = value
 
 
 def _secret(environ: Mapping[str, str], name: str) -> Secret | None:

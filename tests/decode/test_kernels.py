@@ -11,6 +11,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 
+import numba
 import numpy as np
 import pytest
 from decode_strategies import double_texts, number_texts
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from transformer.decode.kernels import (
     columns,
     dates,
+    digits,
     floats,
     grammar,
     lines,
@@ -37,6 +39,7 @@ from transformer.decode.kernels.primitives import PADDING
 pytestmark = pytest.mark.kernel
 
 COMPILED = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+BOUNDS = os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")
 EXACT = Context(prec=5000, Emax=999_999, Emin=-999_999)
 
 
@@ -58,6 +61,30 @@ if COMPILED:
     @kernel("uint64(uint8[::1], int64)")
     def machine_string_marks32(buf, at):
         return primitives.string_marks32(buf, at)
+
+    @kernel("uint64(uint8[::1], int64)")
+    def machine_string_marks64(buf, at):
+        return primitives.string_marks64(buf, at)
+
+    @kernel("boolean(uint8[::1], int64, uint64[::1], uint64[::1], int64)")
+    def machine_differs32(buf, at, words, masks, index):
+        return primitives.differs32(buf, at, words, masks, index)
+
+    @kernel("uint64(uint8[::1], int64, uint8)")
+    def machine_equal64(buf, at, byte):
+        return primitives.equal64(buf, at, byte)
+
+    @kernel("uint64(uint8[::1], int64, uint8)")
+    def machine_above64(buf, at, byte):
+        return primitives.above64(buf, at, byte)
+
+    @kernel("int64(uint64)")
+    def machine_ones(word):
+        return primitives.ones(word)
+
+    @kernel("uint64(uint64)")
+    def machine_most_significant_first(word):
+        return primitives.most_significant_first(word)
 
     @kernel("uint64(uint8[::1], int64)")
     def machine_newlines64(buf, at):
@@ -110,6 +137,7 @@ if COMPILED:
     SCANS = [
         (machine_load64, primitives.load64),
         (machine_string_marks32, primitives.string_marks32),
+        (machine_string_marks64, primitives.string_marks64),
         (machine_newlines64, primitives.newlines64),
         (machine_controls64, primitives.controls64),
         (machine_high64, primitives.high64),
@@ -139,6 +167,37 @@ if COMPILED:
                 buffer[5 + lane] = byte
                 assert machine(buffer, 5) == definition(buffer, 5)
 
+    @given(st.lists(st.integers(0, 12), min_size=70, max_size=70), st.integers(0, 5), st.integers(0, 12))
+    def test_compares_with_any_byte_do_what_their_definitions_say(data, at, byte):
+        buffer = np.array(data, np.uint8)
+        for machine, definition in (
+            (machine_equal64, primitives.equal64),
+            (machine_above64, primitives.above64),
+        ):
+            assert machine(buffer, at, np.uint8(byte)) == definition(buffer, at, np.uint8(byte))
+
+    @given(st.integers(0, 31), st.integers(0, 255), st.integers(0, 255), st.integers(0, 9))
+    def test_masked_compares_see_every_byte(lane, change, mask, at):
+        buffer = np.arange(50, dtype=np.uint8)
+        words = np.zeros(5, np.uint64)
+        words.view(np.uint8)[8:] = buffer[at : at + 32]
+        masks = np.full(5, 2**64 - 1, np.uint64)
+        masks.view(np.uint8)[8 + lane] = mask
+        buffer[at + lane] ^= change
+        differs = machine_differs32(buffer, at, words, masks, 1)
+        assert differs == primitives.differs32(buffer, at, words, masks, 1) == (change & mask != 0)
+
+    def test_kernels_do_not_let_indices_count_from_the_end():
+        """The switch of `compiler` works with this version of numba, and is off again afterwards."""
+
+        def last(array, at):
+            return array[at]
+
+        part = np.array([7, 8, 9], np.uint8)[1:]
+        if not BOUNDS:
+            assert kernel("uint8(uint8[::1], int64)")(last)(part, -1) == 7
+        assert numba.njit("uint8(uint8[::1], int64)")(last)(part, -1) == 9
+
     @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
     def test_word_arithmetic_does_what_its_definitions_say(a, b):
         one, other = np.uint64(a), np.uint64(b)
@@ -146,6 +205,8 @@ if COMPILED:
             assert machine(one, other) == definition(one, other)
         assert machine_trailing_zeros(one) == primitives.trailing_zeros(one)
         assert machine_leading_zeros(one) == primitives.leading_zeros(one)
+        assert machine_ones(one) == primitives.ones(one)
+        assert machine_most_significant_first(one) == primitives.most_significant_first(one)
 
     @given(st.integers(0, 2**64 - 1), st.integers(0, 20), st.integers(0, 20))
     def test_stores_and_copies_do_what_their_definitions_say(word, to, at):
@@ -407,3 +468,47 @@ def test_uuids_are_those_of_the_standard_library(text):
     assert fits == grammar_fits
     if fits:
         assert out.tobytes() == uuid.UUID(text).bytes
+
+
+SHORT_NUMBERS = st.one_of(
+    st.from_regex(r"[0-9]{1,12}(\.[0-9]{1,10})?", fullmatch=True),
+    st.from_regex(r"[0-9.]{1,18}", fullmatch=True),
+    st.from_regex(r"[0-9]{1,9}[0-9eE+.-]{1,5}", fullmatch=True),
+)
+
+
+@given(SHORT_NUMBERS, st.integers(-3, 20))
+def test_short_numbers_are_those_of_decimal_or_left_to_others(text, scale):
+    """The quick way says nothing of a number that it does not take; what it takes, it takes exactly."""
+    data = padded(text.encode())
+    parts = digits.short_parts(data, 0, len(text))
+    if parts >= 0:
+        whole, _, fraction = text.partition(".")
+        assert re.fullmatch(r"(0|[1-9][0-9]*)(\.[0-9]+)?", text)
+        assert (parts >> 5, parts & 31) == (int(whole + fraction), len(fraction))
+    elif re.fullmatch(r"(0|[1-9][0-9]{0,7})(\.[0-9]{1,8})?|[1-9][0-9]{0,15}", text):
+        pytest.fail("usual numbers are taken")
+    value = digits.short_scaled(data, 0, len(text), scale)
+    if value >= 0:
+        assert value == Decimal(text).scaleb(scale, EXACT)
+
+
+@given(
+    st.lists(st.sampled_from([0, 1, 2, 4, 4, 4]), max_size=140),
+    st.sampled_from([1 << 4, 1 << 2 | 1 << 4]),
+    st.booleans(),
+)
+def test_looking_over_tags_is_surveying_them_where_nothing_is_wrong(tags, allowed, required):
+    held = np.array([*tags, *[9] * 70], np.uint8)
+    lengths = np.zeros(len(held), np.int32)
+    bitmap, quick = np.zeros(40, np.uint8), np.zeros(40, np.uint8)
+    rows, result = np.zeros((200, columns.FAULT_WIDTH), np.int32), np.zeros(columns.SURVEY_SIZE, np.int64)
+    wrong = columns.survey(lengths, held, 0, len(tags), allowed, required, 1, bitmap, rows, result)
+    nulls = columns.look_over(held, 0, len(tags), allowed, required, quick, 0)
+    used = (len(tags) + 7) // 8
+    if nulls >= 0:
+        assert wrong == 0
+        assert nulls == result[columns.NULLS]
+        assert (quick[:used] == bitmap[:used]).all()
+    elif len(tags) <= 64 and len(set(tags) - {0, 1}) < 2:
+        assert wrong > 0

@@ -7,12 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
-from decode_compare import assert_same, decode, judge
+from decode_compare import assert_same, block, decode, judge
 from decode_strategies import lines, typed_values
 from decode_tables import cases
 from hypothesis import event, given, reject
 from hypothesis import strategies as st
 
+from transformer.decode.decoder import Decoder
 from transformer.decode.kernels import layout
 from transformer.decode.plan import Plan
 from transformer.errors import SchemaError
@@ -51,7 +52,7 @@ def decodable_cases(draw):
     """Cases whose table the decoder accepts: it refuses columns that contradict each other."""
     table, text = draw(cases())
     try:
-        Plan(table)
+        Decoder(table, version=0)
     except SchemaError as error:
         event(f"refused: {error.remedy}")
         reject()
@@ -206,8 +207,6 @@ def test_columns_that_exclude_each_other_are_refused(columns):
 
 
 def test_a_default_that_does_not_fit_its_column_is_refused():
-    from transformer.decode.decoder import Decoder
-
     for default in ({"N": "300"}, {"SS": ["a"]}, {"BOOL": True}):
         with pytest.raises(SchemaError, match="default"):
             Decoder(Table("t", ("id",), (column("id", "String"), column("x", "Int8", default=default))), version=0)
@@ -305,3 +304,46 @@ def test_what_is_rendered_of_a_bad_number_spoils_no_other_row():
         item(n={"N": "2"}, x={"NS": ["2", "1"]}),
     ]
     assert_same(WIDE_OPEN, b"\n".join(text))
+
+
+@given(decodable_cases())
+def test_a_step_in_one_message_is_the_step_made_column_by_column(case):
+    """`kernels.program` leaves a column to `arrays` when something is rare in it: which ones makes no difference."""
+    table, text = case
+    data = b"\n".join(text)
+    decoder = Decoder(table, version=7)
+    quick = decoder._writer.write
+    decoder._writer.write = lambda buffer: (quick(buffer)[0], list(range(len(table.columns))))
+    slow = decoder.step(block(data), 0, len(data), max_items=1 << 30, max_bytes=1 << 40)
+    step = Decoder(table, version=7).step(block(data), 0, len(data), max_items=1 << 30, max_bytes=1 << 40)
+    assert step.rejects == slow.rejects
+    assert step.batch.equals(slow.batch)
+
+
+def test_what_is_usual_is_not_left_to_the_slow_way():
+    """Without this, a program that fails every column would pass all other tests."""
+    table = Table("t", ("id",), (*WIDE_OPEN.columns, column("e", "Enum8('x' = 1, 'y' = 2)"), column("u", "UUID")))
+    line = item(
+        n={"N": "-12"}, a={"M": {"b": {"S": "text"}}}, tags={"SS": ["b", "a"]},
+        m={"M": {"y": {"S": "1"}, "x": {"S": "2"}}},
+        orders={"L": [{"M": {"sku": {"S": "s"}, "qty": {"N": "1.5"}, "f": {"L": [{"N": "2"}]}}}]}, x={"SS": ["q"]},
+        e={"S": "y"}, u={"S": "0b4ec78e-682b-4ed7-8bcf-723c64529398"},
+    )  # fmt: skip
+    decoder = Decoder(table, version=0)
+    decoder.step(block(line), 0, len(line), max_items=1, max_bytes=1 << 40)
+    assert not decoder._writer._failed.any()
+    assert_same(table, line)
+
+
+def test_batches_stay_as_they_are_while_later_steps_reuse_buffers():
+    """A buffer is written again only when nobody holds anything made of it, not even a slice of one column."""
+    lines = [item(n={"N": str(i)}, tags={"SS": [f"t{i}"]}) + b"\n" for i in range(60)]
+    decoder = Decoder(WIDE_OPEN, version=0)
+    kept = []
+    for i, line in enumerate(lines):
+        batch = decoder.step(block(line), 0, len(line), max_items=1, max_bytes=1 << 40).batch
+        kept.append(batch if i % 3 == 0 else batch.column(3).slice(0, 1) if i % 3 == 1 else None)
+    for i, held in enumerate(kept):
+        if held is not None:
+            tags = held.column(3) if i % 3 == 0 else held
+            assert tags.to_pylist() == [[f"t{i}".encode()]]

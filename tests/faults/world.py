@@ -120,26 +120,31 @@ class Round:
         self.url = f"chdb://{engine}?database=round_{number}"
         self.rejects = world.folder / f"rejects_{number}"
         self.chunks = world.files * -(-world.items_per_file // world.chunk_items)
-        self._database = f"round_{number}"
+        self.database = f"round_{number}"
+        self.engine = engine
         with contextlib.closing(open_destination(self.url)) as destination:
             destination.query(create_table(users_table()) + UNMERGED)
 
     # What kinds of faults use.
 
-    def command(self) -> list[str]:
-        """The arguments of the load, the same in every run."""
+    def command(self, to: str = "") -> list[str]:
+        """The arguments of the load, the same in every run; `to`: another way to the same database."""
         world = self.world
-        command = ["snapshot", world.export, "--schema", world.schema, "--to", self.url, "--rejects", self.rejects]
+        command = ["snapshot", world.export, "--schema", world.schema, "--to", to or self.url]
+        command += ["--rejects", self.rejects]
         command += ["--chunk-items", world.chunk_items, "--max-rejects", world.rejects, "--workers", 2, "--json"]
         return [str(part) for part in command]
 
     @contextlib.contextmanager
-    def process(self, cue: Cue = NONE, **environment: str) -> Iterator[subprocess.Popen[str]]:
-        """The load as a process of its own, from the moment at which it begins with the first file."""
+    def process(self, cue: Cue = NONE, to: str = "", **environment: str) -> Iterator[subprocess.Popen[str]]:
+        """The load as a process of its own, from the moment at which it begins with the first file.
+
+        to: as in `command`. environment: further variables.
+        """
         environ = os.environ | {"FAULT_CUE": cue.to_json(), "DYNAMO2CH_LOG_FORMAT": "json"} | environment
         environ.setdefault("DYNAMO2CH_RETRY_SECONDS", "1")
         with subprocess.Popen(
-            [sys.executable, str(DRIVER), *self.command()],
+            [sys.executable, str(DRIVER), *self.command(to)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -242,7 +247,7 @@ class Round:
     def clear(self) -> None:
         """Make room for the next round."""
         with contextlib.closing(open_destination(self.url)) as destination:
-            destination.query(f"DROP DATABASE {self._database} SYNC")
+            destination.query(f"DROP DATABASE {self.database} SYNC")
         shutil.rmtree(self.rejects, ignore_errors=True)
 
 

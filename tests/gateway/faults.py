@@ -10,6 +10,8 @@ from typing import Any
 class Kind(enum.Enum):
     """Where an answer goes wrong."""
 
+    NONE = "none"
+    """Nothing: this request is let through, and the next fault waits for the next one."""
     REFUSE = "refuse"
     """`status` and `code` in the place of carrying the statement out."""
     LOSE = "lose"

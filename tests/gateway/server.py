@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -64,8 +65,13 @@ class Gateway:
         port: int = 0,
         keep: bool = False,
         control: bool = False,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """keep: remember every request, with its body, in `requests`. control: serve the control interface too."""
+        """keep: remember every request, with its body, in `requests`. control: serve the control interface too.
+
+        tls: speak https with this. A client that shows a certificate that the context accepts may enter without a
+        password when it asks to, as with `IDENTIFIED WITH ssl_certificate`.
+        """
         self.engine = engine
         self.user = user
         self.password = password
@@ -86,6 +92,10 @@ class Gateway:
             server_side = gateway
 
         self._server = _Server(("127.0.0.1", port), Handler)
+        if tls is not None:
+            # Each handshake in the thread of its connection: one that hangs holds nobody else up.
+            wrapped = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+            self._server.socket = wrapped
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
@@ -110,8 +120,11 @@ class Gateway:
             faults = self.insert_faults if is_insert(sql) and self.insert_faults else self.faults
             if not faults:
                 return None
+            fault = faults.popleft()
+            if fault.kind is Kind.NONE:
+                return None
             self.met += 1
-            return faults.popleft()
+            return fault
 
     def close(self) -> None:
         """Stop serving. The engine stays open."""
@@ -132,7 +145,7 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hung up is nothing to report; anything else is a fault of this server."""
-        if not isinstance(sys.exception(), ConnectionError):
+        if not isinstance(sys.exception(), (ConnectionError, ssl.SSLError)):
             super().handle_error(request, client_address)
 
 
@@ -239,7 +252,11 @@ class _Handler(BaseHTTPRequestHandler):
         return user, self.headers.get("X-ClickHouse-Key") or values.get("password", "")
 
     def _may_enter(self, values: dict[str, str]) -> bool:
-        return self._credentials(values) == (self.server_side.user, self.server_side.password)
+        user, password = self._credentials(values)
+        if self.headers.get("X-ClickHouse-SSL-Certificate-Auth") == "on":
+            shown = isinstance(self.connection, ssl.SSLSocket) and self.connection.getpeercert()
+            return bool(shown) and user == self.server_side.user
+        return (user, password) == (self.server_side.user, self.server_side.password)
 
     def _body(self) -> Iterator[bytes]:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
@@ -330,8 +347,17 @@ def _lz4(body: Iterator[bytes]) -> Iterator[bytes]:
         yield inflater.decompress(piece)
 
 
+def _zstd(body: Iterator[bytes]) -> Iterator[bytes]:
+    from backports import zstd
+
+    inflater = zstd.ZstdDecompressor()
+    for piece in body:
+        yield inflater.decompress(piece)
+
+
 _DECODERS: dict[str, Callable[[Iterator[bytes]], Iterator[bytes]]] = {
     "gzip": lambda body: _inflated(body, 16 + zlib.MAX_WBITS),
     "deflate": lambda body: _inflated(body, zlib.MAX_WBITS),
     "lz4": _lz4,
+    "zstd": _zstd,
 }

@@ -166,3 +166,21 @@ def test_the_next_chunk_is_expected_to_be_as_large_as_the_largest_so_far() -> No
     sizes.saw(10)
     sizes.saw(5)
     assert sizes.expected == sizes.largest == 10
+
+
+def test_an_allowance_can_be_narrowed_but_never_closed() -> None:
+    allowance = Allowance(100, holders=3)
+    allowance.acquire(1)
+    allowance.acquire(1)
+    allowance.narrow()  # two hold something, so one at a time from now on
+    allowance.release(1)
+    waiting = threading.Thread(target=allowance.acquire, args=(1,))
+    waiting.start()
+    waiting.join(timeout=0.05)
+    assert waiting.is_alive()
+    allowance.release(1)
+    waiting.join(timeout=30)
+    assert not waiting.is_alive()
+    allowance.narrow()
+    allowance.release(1)
+    allowance.acquire(1)  # one at a time is always let in

@@ -19,13 +19,15 @@ from transformer.errors import ConflictError, ExitCode, RetryError, UsageError
 from transformer.job import events
 from transformer.job.request import SnapshotRequest
 from transformer.job.result import SnapshotResult, Status
+from transformer.job.resume import TakenUp, take_up
 from transformer.job.shards import Shard
 from transformer.job.snapshot import run
 from transformer.job.stop import StopSwitch
 from transformer.load.clickhouse import ClickHouse
 from transformer.load.destination import Destination, open_destination
-from transformer.load.ledger import JobState, Totals
+from transformer.load.ledger import Job, JobKind, JobState, Totals
 from transformer.load.ledger_folder import FolderLedger
+from transformer.load.retry import Retrier
 from transformer.schema.ddl import create_table
 from transformer.schema.table import Table, VersionFrom
 from transformer.source.export import DataFile, find_export
@@ -107,7 +109,7 @@ class Dying:
         monkeypatch.setattr(ClickHouse, "insert", insert)
 
 
-@pytest.mark.parametrize("inserts", range(10))
+@pytest.mark.parametrize("inserts", [0, 3, 4, 9])
 @pytest.mark.parametrize("after", [False, True])
 def test_a_run_that_failed_at_any_insert_goes_on_without_loss_or_doubling(
     export: Path, load: Callable[..., SnapshotResult], engine: Destination, inserts: int, after: bool
@@ -237,6 +239,23 @@ def test_an_emptied_table_is_not_taken_for_loaded(
         assert "--restart" in result.error.remedy
         assert load(export, restart=True).rows_inserted == 94
         assert number(engine, "SELECT count() FROM users") == 94
+
+
+def test_a_resumed_table_that_lost_rows_meanwhile_is_a_conflict(
+    export: Path, load: Callable[..., SnapshotResult], engine: Destination
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        Dying(patch, 5, after=False)
+        assert load(export).files_loaded == 1
+    engine.query("TRUNCATE TABLE users")
+    engine.query("INSERT INTO users (id, version) VALUES ('from the stream', 1)")
+    result = load(export)
+    assert isinstance(result.error, ConflictError)
+    assert "holds only 1 rows" in result.error.message
+    assert load(export, restart=True).job_complete
+    # Once it is complete, what is deleted later is nobody's fault.
+    engine.query("DELETE FROM users WHERE id < 'user-000050'")
+    assert load(export).files_skipped == 3
 
 
 def test_a_second_full_export_at_version_0_is_a_conflict(
@@ -402,3 +421,38 @@ def test_a_dry_run_leaves_no_trace_in_the_ledger(
     assert load(export, dry_run=True).error is None
     assert engine.ledger(users_table()).jobs("users") == []
     assert find_export(str(export)).fingerprint == find_export(str(export / "manifest-summary.json")).fingerprint
+
+
+class Flaky(FolderLedger):
+    """A ledger that keeps everything it is told, and whose answer is lost at the write number `at`."""
+
+    def __init__(self, folder: Path, at: int) -> None:
+        super().__init__(str(folder))
+        self.left = at
+
+    def _create(self, path: str, record: Any) -> None:
+        super()._create(path, record)
+        self.left -= 1
+        if self.left == 0:
+            raise RetryError("the answer was lost")
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("restart", [False, True])
+def test_taking_up_a_job_can_be_tried_again_whatever_was_written_before(tmp_path: Path, at: int, restart: bool) -> None:
+    first = Job(job="first", kind=JobKind.SNAPSHOT, table="users", export="e", started_at="2026-01-01")
+    wanted = replace(first, job="wanted", started_at="2026-01-02")
+    FolderLedger(str(tmp_path)).start(first)
+    ledger = Flaky(tmp_path, at)
+
+    def attempt() -> TakenUp:
+        return take_up(ledger, wanted, restart=restart, stored_rows=lambda: 0)
+
+    taken = Retrier(60, sleep=lambda _: None)(attempt)
+    assert taken.job.job == ("wanted" if restart else "first")
+    assert taken.resumed is not restart
+    jobs = {job.job: job for job in FolderLedger(str(tmp_path)).jobs("users")}
+    assert taken.job == jobs[taken.job.job]
+    assert {name: job.state for name, job in jobs.items() if name != taken.job.job} == (
+        {"first": JobState.ABANDONED} if restart else {}
+    )

@@ -9,10 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from job.twin import users_table
+from moto.server import ThreadedMotoServer
 
 from transformer.errors import ConflictError, UsageError
 from transformer.load.destination import Destination, NullDestination, open_destination
@@ -41,7 +43,21 @@ def engine(chdb_url: str, unique_name: str) -> Iterator[Destination]:
     destination.close()
 
 
-@pytest.fixture(params=["table", "folder", "store"])
+@pytest.fixture(scope="module")
+def s3() -> Iterator[dict[str, Any]]:
+    """Options for moto's S3, in which there is a bucket `books`."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    credentials = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+    client: Any = boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1", **credentials)
+    client.create_bucket(Bucket="books")
+    client.close()
+    yield {"endpoint_url": f"http://{host}:{port}", "key": "key", "secret": "secret"}
+    server.stop()
+
+
+@pytest.fixture(params=["table", "folder", "store", "s3"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path, unique_name: str) -> Callable[[], Ledger]:
     """Opens one and the same ledger, as often as wanted."""
     if request.param == "table":
@@ -49,6 +65,9 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, unique_name: str) -> 
         return lambda: destination.ledger(users_table())
     if request.param == "folder":
         return lambda: FolderLedger(str(tmp_path / "ledger"))
+    if request.param == "s3":
+        options: dict[str, Any] = request.getfixturevalue("s3")
+        return lambda: FolderLedger(f"s3://books/{unique_name}/ledger", options)
     return lambda: FolderLedger(f"memory://{unique_name}/ledger")
 
 

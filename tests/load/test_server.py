@@ -74,6 +74,7 @@ def test_an_insert_says_everything(server: Gateway, destination: Destination, un
         "max_insert_threads": "1",
         "min_insert_block_size_bytes": "0",
         "min_insert_block_size_rows": "10000000",
+        "optimize_on_insert": "0",
     }
     assert {name: request.settings.get(name) for name in expected} == expected
     assert "session_id" not in request.settings

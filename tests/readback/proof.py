@@ -38,13 +38,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Command:
-    """The command in processes of its own, and the embedded database that it fills. folder: where both keep files."""
+    """The command in processes of its own, and the database that it fills.
+
+    folder: where both keep files. server: the URL of the database; by default it is an embedded one in the folder.
+    """
 
     folder: Path
+    server: str | None = None
 
     @property
     def url(self) -> str:
-        return f"chdb://{self.folder / 'chdb'}"
+        return self.server or f"chdb://{self.folder / 'chdb'}"
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run it to its end, whatever that is."""

@@ -172,6 +172,11 @@ def test_only_tables_without_replication_get_a_deduplication_window() -> None:
         assert "SETTINGS" not in create_table(table_of(engine=engine))
 
 
+def test_further_settings_stand_behind_it() -> None:
+    assert create_table(table_of(), settings={"a": 1}).endswith(f"= {DEDUPLICATION_WINDOW}, a = 1")
+    assert create_table(table_of(engine="SharedReplacingMergeTree"), settings={"a": 1}).endswith("\nSETTINGS a = 1")
+
+
 def test_the_newest_version_wins_and_tombstones_hide(engine: Client, unique_name: str) -> None:
     table = table_of(
         column("a", "Nullable(Int16)"), name=unique_name, computed=(Computed("b", parse("Nullable(Int32)"), "a * 2"),)

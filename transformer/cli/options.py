@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,6 +68,63 @@ Ledger = Annotated[
     ),
 ]
 
+CaCert = Annotated[
+    str | None,
+    typer.Option("--ca-cert", metavar="FILE", help="Authority (PEM) of an https destination, if not a public one."),
+]
+ClientCert = Annotated[
+    str | None,
+    typer.Option("--client-cert", metavar="FILE", help="Certificate (PEM) to show to an https destination."),
+]
+ClientKey = Annotated[
+    str | None,
+    typer.Option("--client-key", metavar="FILE", help="Key (PEM) of --client-cert, if it stands in another file."),
+]
+AskPassword = Annotated[
+    bool, typer.Option("--ask-password", help="Ask for the destination's password, instead of CLICKHOUSE_PASSWORD.")
+]
+
+
+def warn_of_passwords(arguments: list[str]) -> None:
+    """Say on stderr when a URL holds a password: the list of processes shows it to every user of this machine."""
+    if any(re.search(r"://[^/@]*:[^/@]+@", argument) for argument in arguments):
+        typer.echo(
+            "warning: a URL of the command line holds a password, and other users of this machine can see it there; "
+            "use CLICKHOUSE_PASSWORD, CLICKHOUSE_PASSWORD_FILE or --ask-password",
+            err=True,
+        )
+
+
+def give_to_settings(
+    ca_cert: str | None, client_cert: str | None, client_key: str | None, *, ask_password: bool
+) -> None:
+    """Let `Settings.from_environment` know what the options before the command say about a server.
+
+    Raises UsageError when a password is to be asked for where nobody can answer.
+    """
+    from transformer import settings
+
+    files = {"DYNAMO2CH_CA_CERT": ca_cert, "DYNAMO2CH_CLIENT_CERT": client_cert, "DYNAMO2CH_CLIENT_KEY": client_key}
+    for name, file in files.items():
+        if file is not None:
+            settings.give(name, file)
+    if ask_password:
+        settings.give("CLICKHOUSE_PASSWORD", _asked())
+
+
+def _asked() -> str:
+    import getpass
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)  # it would show what is typed
+            return getpass.getpass("ClickHouse password: ")
+    except (getpass.GetPassWarning, EOFError, OSError):
+        raise UsageError(
+            "--ask-password needs a terminal", remedy="Elsewhere set CLICKHOUSE_PASSWORD or CLICKHOUSE_PASSWORD_FILE."
+        ) from None
+
 
 def shard(given: str | None) -> shards.Shard | None:
     """The part that `--shard` names, else the part of this child of an AWS Batch array job, else None."""
@@ -88,8 +146,9 @@ def storage_options(given: list[str] | None) -> dict[str, object]:
         name, equals, value = text.partition("=")
         steps = name.split(".")
         if not equals or not all(steps):
+            # It is not repeated: without a name, all of it may be the secret.
             raise UsageError(
-                f"--storage-option {name!r} is not of the form name=value",
+                "a --storage-option is not of the form name=value",
                 remedy="Write it as in --storage-option endpoint_url=http://host:9000.",
             )
         parsed: object

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from transformer.errors import Dynamo2chError
+from transformer.settings import hide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +32,7 @@ def _escaped(character: str) -> str:
 def show(record: Mapping[str, object], text: Callable[[], str], *, as_json: bool) -> None:
     """Print a result: `record` as one JSON object, or what `text` makes of it."""
     line = json.dumps(record, ensure_ascii=True) if as_json else printable(text())
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(hide(line) + "\n")
     sys.stdout.flush()
 
 
@@ -52,7 +53,7 @@ def show_error(error: BaseException, *, debug: bool, where: str = "") -> None:
     if debug:
         import traceback
 
-        sys.stderr.write(printable("".join(traceback.format_exception(error))))
+        sys.stderr.write(printable(hide("".join(traceback.format_exception(error)))))
     if isinstance(error, Dynamo2chError):
         lines = [f"error: {error.message}"]
         if where and where not in error.message:
@@ -65,5 +66,5 @@ def show_error(error: BaseException, *, debug: bool, where: str = "") -> None:
         lines = [f"error: this is a bug: {type(error).__name__}: {first}"]
         if not debug:
             lines.append("Run the same command with `dynamo2ch --debug ...` for a report that can be acted on.")
-    sys.stderr.write("\n".join(printable(line).replace("\n", "\n  ") for line in lines) + "\n")
+    sys.stderr.write("\n".join(printable(hide(line)).replace("\n", "\n  ") for line in lines) + "\n")
     sys.stderr.flush()

@@ -24,7 +24,10 @@ _HEADLINES = {
 def summarise(result: SnapshotResult, *, to: str | None) -> str:
     """A few lines for people; `to` is the destination as it was given on the command line, if it was."""
     verb = "dry run, nothing inserted" if result.dry_run else f"table {result.table} in {result.destination}"
-    lines = [f"{_HEADLINES[result.status]}: {result.export} ({verb})"]
+    headline = _HEADLINES[result.status]
+    if result.files and result.files_skipped == len(result.files):
+        headline += ", nothing was left to load"
+    lines = [f"{headline}: {result.export} ({verb})"]
     lines += _counts(result)
     lines += _rejects(result)
     lines += _not_loaded(result)

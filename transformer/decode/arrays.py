@@ -56,12 +56,12 @@ def _bits(*tags: int) -> int:
 STRINGS = _bits(layout.S, layout.S_ESCAPED)
 NUMBERS = STRINGS | _bits(layout.N)
 BOOLS = _bits(layout.TRUE, layout.FALSE)
-LISTS = sets.SETS | _bits(layout.L)
+LISTS = layout.SETS | _bits(layout.L)
 MAPS = _bits(layout.M)
 KEYS = NUMBERS | _bits(layout.B)
 EVERYTHING = KEYS | BOOLS | LISTS | MAPS
 
-_EPOCHS = {Convert.EPOCH_S: 0, Convert.EPOCH_MS: 3, Convert.EPOCH_US: 6}
+EPOCHS = {Convert.EPOCH_S: 0, Convert.EPOCH_MS: 3, Convert.EPOCH_US: 6}
 
 
 class Fault(NamedTuple):
@@ -212,18 +212,18 @@ class ArrayBuilder:
                 return self._bools(source, self._survey(source, BOOLS, required=required))
             case Integer(bits, signed):
                 survey = self._survey(source, NUMBERS, required=required)
-                limits = _limbs(type_.maximum, -type_.minimum if signed else 0)
+                limits = magnitudes(type_.maximum, -type_.minimum if signed else 0)
                 return self._scaled(source, survey, type_.arrow, 0, limits, bits // 8)
             case Decimal(precision, scale):
                 survey = self._survey(source, NUMBERS, required=required)
-                limits = _limbs(10**precision - 1, 10**precision - 1)
+                limits = magnitudes(10**precision - 1, 10**precision - 1)
                 return self._scaled(source, survey, type_.arrow, scale, limits, 16 if precision <= 38 else 32)
             case Float64():
                 return self._floats(source, self._survey(source, NUMBERS, required=required))
-            case DateTime64(precision) if change in _EPOCHS:
+            case DateTime64(precision) if change in EPOCHS:
                 survey = self._survey(source, _bits(layout.N), required=required)
-                limits = _limbs(type_.maximum, -type_.minimum)
-                return self._scaled(source, survey, type_.arrow, precision - _EPOCHS[change], limits, 8)
+                limits = magnitudes(type_.maximum, -type_.minimum)
+                return self._scaled(source, survey, type_.arrow, precision - EPOCHS[change], limits, 8)
             case DateTime64():
                 return self._instants(source, self._survey(source, STRINGS, required=required), type_)
             case UUID():
@@ -440,7 +440,7 @@ def _unescaped(text: str) -> str:
 
 
 @cache
-def _limbs(positive: int, negative: int) -> np.ndarray:
+def magnitudes(positive: int, negative: int) -> np.ndarray:
     """The highest magnitudes of positive and of negative values as four uint64 each, lowest first."""
     limits = [[(limit >> (64 * i)) & (2**64 - 1) for i in range(4)] for limit in (positive, negative)]
     return np.array(limits, np.uint64)

@@ -22,6 +22,7 @@ from transformer.decode.kernels.locate import locate, settle
 from transformer.decode.kernels.primitives import PADDING
 from transformer.decode.plan import Plan
 from transformer.decode.position import path_at, path_text, redact
+from transformer.decode.program import BatchWriter
 from transformer.decode.spans import Spans
 from transformer.errors import InternalError, RejectCode, Verdict
 from transformer.schema.layout import arrow_schema
@@ -81,7 +82,6 @@ class Decoder:
 
     def __init__(self, table: Table, *, version: int) -> None:
         self._table = table
-        self._version = version
         self._plan = Plan(table)
         self._spans = Spans(self._plan)
         self._held = np.zeros(0, np.uint8)
@@ -90,6 +90,7 @@ class Decoder:
         self._drops = [self._plan.drop_node(column.path) for column in table.columns]
         self._keys = [self._column_number(name) for name in table.key]
         self._defaults = Defaults(table)
+        self._writer = BatchWriter(table, self._plan, self._spans, self._defaults, version=version)
 
     def _column_number(self, name: str) -> int:
         return next(i for i, column in enumerate(self._table.columns) if column.name == name)
@@ -173,34 +174,27 @@ class Decoder:
         builder = self._builder
         builder.begin(buffer)
         self._held = buffer
-        arrays: list[pa.Array] = []
+        batch, failed = self._writer.write(buffer)
         verdicts: dict[int, _Finding] = {}
-        for i, column in enumerate(table.columns):
-            seen = len(builder.faults)
-            arrays.append(
-                builder.column(
-                    self._plan.leaves[i],
-                    column.type,
-                    column.convert,
-                    is_key=column.name in table.key,
-                    filled=self._defaults.fill(i, builder.source(self._plan.leaves[i][-1])),
-                    drop=self._drops[i],
-                )
+        for i in failed:
+            column = table.columns[i]
+            array = builder.column(
+                self._plan.leaves[i],
+                column.type,
+                column.convert,
+                is_key=column.name in table.key,
+                filled=self._defaults.fill(i, builder.source(self._plan.leaves[i][-1])),
+                drop=self._drops[i],
             )
-            if len(builder.faults) > seen:
-                self._judge(builder.faults[seen:], column.name, buffer, verdicts)
-        arrays.append(pa.repeat(pa.scalar(self._version, pa.int64()), rows))
-        arrays.append(pa.repeat(pa.scalar(0, pa.uint8()), rows))
+            batch = batch.set_column(i, self.schema.field(i), array)
+            if builder.faults:
+                self._judge(builder.faults, column.name, buffer, verdicts)
+                builder.faults = []
         if table.unmapped_policy is UnmappedPolicy.REJECT:
             self._judge_unmapped(buffer, verdicts)
-        if table.unmapped_policy is UnmappedPolicy.KEEP:
-            arrays.append(builder.unmapped())
-        if table.raw_column:
-            arrays.append(builder.raw())
         keep = np.ones(rows, np.bool_)
         keep[list(verdicts)] = False
         key_tags = tuple(self._tags(self._plan.leaves[number][-1], keep) for number in self._keys)
-        batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
         rejects = self._structural_rejects(buffer, begin)
         if verdicts:
             batch = batch.filter(pa.array(keep))

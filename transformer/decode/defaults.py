@@ -69,6 +69,15 @@ class Defaults:
             self._place = at
         return behind
 
+    def text(self, number: int) -> tuple[int, int, int] | None:
+        """Where the default of column `number` stands, counted from `begin`, its bytes and its tag; None without."""
+        return self._spans.get(number)
+
+    @property
+    def begin(self) -> int:
+        """Where `place` wrote the texts."""
+        return self._place
+
     def fill(self, number: int, source: Source) -> Source | None:
         """The spans of column `number` with its default where a value is missing or NULL; None without a default."""
         if number not in self._spans:

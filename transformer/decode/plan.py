@@ -58,7 +58,7 @@ class Plan:
     nodes, fields (int64), words, masks (uint64), table (int32): see `kernels.layout`.
     drops (int64), drop_names (uint8): the drop paths as a trie, for `kernels.render`; root_drop is its root.
     item: the node of the item. leaves: for each column, the nodes its path runs through, itself last.
-    levels: the record counters; level 0 counts items.
+    levels: the record counters; level 0 counts items. spare: a node of its own for each column with a default.
     """
 
     def __init__(self, table: Table) -> None:
@@ -73,6 +73,10 @@ class Plan:
         self._drop_tree(table.drop)
         for path in table.drop:
             self._drop(self.item, path, path)
+        # Nodes that no walk enters: room for the spans of columns with a default.
+        self.spare = {
+            number: self._node(0, column.path) for number, column in enumerate(table.columns) if column.default
+        }
         self._flatten()
 
     def _node(self, level: int, path: tuple[Step, ...]) -> Node:
@@ -218,7 +222,7 @@ class Plan:
                 token = quoted + (b":" if bare else b':{"')
                 entries.append((len(fields), quoted))
                 fields.append([word_count, len(token), target.number, int(bare)])
-                size = -(-len(token) // 8)
+                size = 4 * -(-len(token) // 32)
                 words.append(np.frombuffer(token.ljust(8 * size, b"\0"), np.uint64))
                 masks.append(np.frombuffer((b"\xff" * len(token)).ljust(8 * size, b"\0"), np.uint64))
                 word_count += size

@@ -12,9 +12,6 @@ import pyarrow.compute as pc
 from transformer.decode.kernels import layout, order
 from transformer.schema.types import Array, Integer, Map, Nullable, Tuple, Type
 
-SETS = 1 << layout.SS | 1 << layout.NS | 1 << layout.BS
-"""Bit t is set when tag t is that of a set."""
-
 
 def sorted_elements(offsets: np.ndarray, tags: np.ndarray, values: pa.Array, type_: Type) -> pa.Array:
     """The list elements `values` with those of sets sorted.
@@ -23,7 +20,7 @@ def sorted_elements(offsets: np.ndarray, tags: np.ndarray, values: pa.Array, typ
     """
     if len(values) < 2 or isinstance(type_, Array | Map | Tuple):
         return values  # a set has no such elements: its row is rejected
-    moved = order_of(offsets, tags, SETS, values, type_)
+    moved = order_of(offsets, tags, layout.SETS, values, type_)
     return values if moved is None else values.take(moved)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
+    from types import TracebackType
 
     import numpy as np
     import numpy.typing as npt
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
     from transformer.job.stop import StopSwitch
     from transformer.load.chunks import Chunk, ChunkLimits
     from transformer.load.destination import Destination
-    from transformer.load.quarantine import Quarantine
     from transformer.schema.digest import KeyDigest
     from transformer.schema.table import Table
-    from transformer.source.blocks import BlockReader
+    from transformer.source.blocks import Block
     from transformer.source.export import DataFile
 
 
@@ -86,6 +86,49 @@ class DecoderFactory(Protocol):
         """A decoder for `table` whose rows carry `version` (microseconds)."""
 
 
+class Reader(Protocol):
+    """What reads one data file; see `transformer.source.blocks.BlockReader`."""
+
+    @property
+    def md5(self) -> str:
+        """Of the bytes read, base64; known at the end."""
+
+    @property
+    def gz_bytes(self) -> int:
+        """Bytes read; known at the end."""
+
+    def __enter__(self) -> Self:
+        """Open until the end of the `with`."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Close."""
+
+    def __next__(self) -> Block:
+        """The next block."""
+
+    def recycle(self, block: Block) -> None:
+        """Nobody needs `block` any more."""
+
+
+class RejectsFile(Protocol):
+    """Where the rejects of one data file go; see `transformer.load.quarantine.QuarantineFile`."""
+
+    def write(self, line: int, verdict: Verdict, raw: bytes) -> None:
+        """Add one reject."""
+
+    def close(self) -> None:
+        """Publish them."""
+
+
+class Rejects(Protocol):
+    """Where rejects go; see `transformer.load.quarantine.Quarantine`."""
+
+    def file(self, name: str) -> RejectsFile:
+        """The place for those of the data file `name`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything that a pipeline needs.
@@ -107,10 +150,10 @@ class Parts:
     decoders: Sequence[Decoder]
     budget: Budget
     limits: ChunkLimits
-    read: Callable[[DataFile], BlockReader]
+    read: Callable[[DataFile], Reader]
     destination: Destination
     token: Callable[[str, int, int], str]
-    quarantine: Quarantine | None
+    quarantine: Rejects | None
     stop: StopSwitch
     keys: KeyHasher | None = None
     recorder: Recorder | None = None

@@ -125,10 +125,8 @@ class Pipeline:
         if recorder is None or self._ledger_failed:
             return
         try:
-            if everything:
+            if everything or recorder.due:
                 self._shared.retry(recorder.flush)
-            else:
-                self._shared.retry(recorder.flush_if_due)
         except Dynamo2chError as error:
             self._ledger_failed = True
             self._fail("", error)

@@ -66,10 +66,10 @@ class Recorder:
             )
         )
 
-    def flush_if_due(self) -> None:
-        """Write the group when it is large or old enough. Raises what the ledger raises."""
-        if self._waiting and (len(self._waiting) >= GROUP or self._clock() - self._since >= LONGEST):
-            self.flush()
+    @property
+    def due(self) -> bool:
+        """Whether the group is large or old enough to be written."""
+        return bool(self._waiting) and (len(self._waiting) >= GROUP or self._clock() - self._since >= LONGEST)
 
     def flush(self) -> None:
         """Write the group. Raises what the ledger raises; the group then waits for the next call."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from transformer.errors import UsageError
+from transformer.schema.lookup import SCHEMA_FOLDER as SCHEMA_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -44,10 +44,14 @@ def take_up(ledger: Ledger, wanted: Job, *, restart: bool, stored_rows: Callable
     """The job for `wanted`: the one that is there already, or a new one.
 
     wanted: what a new job would be. restart: give up the one that is there. stored_rows: counts the rows in the table.
+    May be called again with the same `wanted` after a RetryError, which may have hidden a success.
     Raises ConflictError when the ledger says that going on would mix what does not belong together.
     """
     jobs = ledger.jobs(wanted.table)
     before = living(wanted, jobs)
+    if before is not None and before.job == wanted.job:
+        # Started by this very run, in a try that was cut short.
+        return TakenUp(before, {}, Totals(), resumed=False)
     if before is not None and restart:
         for child in replays_of(before, jobs):
             ledger.note(child, JobEvent.ABANDONED)
@@ -56,21 +60,36 @@ def take_up(ledger: Ledger, wanted: Job, *, restart: bool, stored_rows: Callable
     if before is None:
         _check_others(ledger, wanted, jobs, stored_rows)
         job = ledger.start(wanted)
+        if job.job == wanted.job:
+            return TakenUp(job, {}, Totals(), resumed=False)
     else:
         job = before
-    if job.job != wanted.job:
-        check_same_rows(job, wanted)
+    check_same_rows(job, wanted)
     done = ledger.files(job.job)
-    if before is not None and Totals.of(done.values()).rows and not stored_rows():
-        raise ConflictError(
-            f"table {job.table} is empty, but the ledger says that {len(done):,} files of this export are loaded into "
-            f"it (job {job.job})",
-            remedy="Was the table emptied or made anew? Load all of it again with --restart.",
-        )
+    if before is not None:
+        _check_stored(job, Totals.of(done.values()), stored_rows)
     replayed = Totals.of(file for child in replays_of(job, jobs) for file in ledger.files(child.job).values())
     if before is not None and job.state is JobState.STARTED:
         job = ledger.note(job, JobEvent.RESUMED)
-    return TakenUp(job, done, replayed, resumed=job.job != wanted.job)
+    return TakenUp(job, done, replayed, resumed=True)
+
+
+def _check_stored(job: Job, loaded: Totals, stored_rows: Callable[[], int]) -> None:
+    """Raise ConflictError when the table cannot hold what the ledger says is loaded.
+
+    Of a job that is complete only an empty table is a contradiction: rows may have been deleted since for good reasons.
+    """
+    if not loaded.rows:
+        return
+    stored = stored_rows()
+    if stored >= loaded.rows or (stored and job.state is JobState.COMPLETE):
+        return
+    what = "is empty" if not stored else f"holds only {stored:,} rows"
+    raise ConflictError(
+        f"table {job.table} {what}, but the ledger says that {loaded.files:,} files of this export with "
+        f"{loaded.rows:,} rows are loaded into it (job {job.job})",
+        remedy="Was the table emptied or made anew, or were rows deleted? Load all of it again with --restart.",
+    )
 
 
 def check_same_rows(job: Job, wanted: Job) -> None:

@@ -21,6 +21,8 @@ from transformer.job.resources import peak_rss_bytes
 from transformer.job.result import FileOutcome, FileState, SnapshotResult, Status, summary
 from transformer.job.resume import TakenUp, take_up
 from transformer.job.stop import StopSwitch
+from transformer.load.destination import open_ledger as open_ledger
+from transformer.load.destination import options_like
 from transformer.load.ledger import Job, JobEvent, JobKind, NoLedger, moment
 from transformer.load.retry import Retrier
 from transformer.schema import lookup
@@ -85,11 +87,12 @@ def run(
         result.error = error
     result.seconds = time.perf_counter() - begin
     result.peak_rss_bytes = peak_rss_bytes()
-    observe(_ended(result))
+    observe(ended(result))
     return result
 
 
-def _ended(result: SnapshotResult) -> events.RunEnded:
+def ended(result: SnapshotResult) -> events.RunEnded:
+    """The last event of a run."""
     return events.RunEnded(
         job=result.job,
         status=result.status.value,
@@ -128,7 +131,7 @@ def _load(
     result.warnings.extend(export.warnings)
     table = resolve_table(request, export)
     result.table = table.name
-    decode, slack, revision = _decoding(decoder)
+    decode, slack, revision = decoding(decoder)
     slack = max(slack, LEAST_SLACK)
     files = list(export.files) if request.shard is None else request.shard.of(export.files)
     result.items_in_manifest = _items(files)
@@ -145,10 +148,15 @@ def _load(
     decoders = [decode(table, version=wanted.version) for _ in range(budget.workers)]
     with contextlib.closing(open_destination(url)) as destination:
         result.destination = destination.url
-        destination.ensure_table(table)
-        ledger = open_ledger(request.ledger, destination, table, dry_run=request.dry_run)
-        taken = take_up(
-            ledger, wanted, restart=request.restart, stored_rows=lambda: int(destination.query(stored_rows(table)))
+        retry = Retrier(retry_seconds, given_up=lambda: stop.pressed)
+        retry(lambda: destination.ensure_table(table))
+        options = options_like(request.ledger, export.url, request.storage_options)
+        ledger = NoLedger() if request.dry_run else open_ledger(request.ledger, destination, table, options)
+        # May be repeated: what the first try has written, the second one finds.
+        taken = retry(
+            lambda: take_up(
+                ledger, wanted, restart=request.restart, stored_rows=lambda: int(destination.query(stored_rows(table)))
+            )
         )
         job = taken.job
         result.job, result.attempt, result.job_complete = job.job, job.attempts, taken.complete
@@ -193,11 +201,10 @@ def _load(
             )
         )
         account = Pipeline(parts, observe).run()
-        _conclude(result, account, stop)
+        conclude(result, account, stop)
         _add_skipped(result, taken, files)
         if result.status in (Status.COMPLETE, Status.COMPLETE_WITH_REJECTS) and not taken.complete:
             # Hours of work are behind this, and the destination may be gone for a minute just now.
-            retry = Retrier(retry_seconds, given_up=lambda: stop.pressed)
             if url != NULL_DESTINATION:
                 retry(lambda: _check_keys(result, table, destination))
             retry(lambda: _complete(result, ledger, job, export))
@@ -214,6 +221,7 @@ def _wanted(request: SnapshotRequest, export: Export, table: Table, job: str, re
     """The job that this run would start if there were none."""
     from transformer.load.chunks import ChunkLimits
     from transformer.schema.ddl import fingerprint
+    from transformer.source.faults import public_url
 
     limits = ChunkLimits.for_table(table)
     return Job(
@@ -234,23 +242,10 @@ def _wanted(request: SnapshotRequest, export: Export, table: Table, job: str, re
         revision=revision,
         chunk_items=min(limits.items, request.chunk_items or limits.items),
         chunk_bytes=limits.bytes,
-        rejects=_rejects_folder(request, export, job),
+        # Where it is, not how to get in: the ledger is read by many.
+        rejects=public_url(_rejects_folder(request, export, job)),
         started_at=moment(datetime.now(UTC)),
     )
-
-
-def open_ledger(url: str | None, destination: Destination, table: Table, *, dry_run: bool = False) -> Ledger:
-    """The ledger of a run: the folder that was asked for, else the one that the destination keeps.
-
-    Raises UsageError when `url` cannot be a ledger.
-    """
-    if dry_run:
-        return NoLedger()
-    if url is None:
-        return destination.ledger(table)
-    from transformer.load.ledger_folder import FolderLedger
-
-    return FolderLedger(url)
 
 
 def stored_rows(table: Table) -> str:
@@ -289,7 +284,7 @@ def _add_skipped(result: SnapshotResult, taken: TakenUp, files: Sequence[DataFil
         result.status = Status.COMPLETE_WITH_REJECTS
 
 
-def _decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]:
+def decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]:
     """What makes decoders, the bytes that a buffer needs behind its data for them, and the revision of their rows."""
     if decoder is not None:
         return decoder, 0, 0
@@ -298,8 +293,8 @@ def _decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]
     return Decoder, SLACK, REVISION
 
 
-def _conclude(result: SnapshotResult, account: Account, stop: StopSwitch) -> None:
-    """Enter what the pipeline did, and how it ended."""
+def conclude(result: SnapshotResult, account: Account, stop: StopSwitch) -> None:
+    """Enter in `result` what the pipeline did, and how it ended."""
     result.files = list(account.files.values())
     result.rejects_by_code = dict(account.rejects_by_code)
     result.first_rejects = account.first_rejects
@@ -394,6 +389,5 @@ def _quarantine(request: SnapshotRequest, export: Export, job: Job) -> Quarantin
 
     if request.rejects is None:
         return None if request.dry_run else Quarantine(job.rejects)
-    protocol = request.rejects.partition("://")[0]
-    options = request.storage_options if export.url.startswith(f"{protocol}://") else {}
+    options = options_like(request.rejects, export.url, request.storage_options)
     return Quarantine(_rejects_folder(request, export, job.job), options)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from transformer.job.parts import Decoder, Parts, Rejected, Report, Step
-    from transformer.source.blocks import Block, BlockReader
+    from transformer.job.parts import Decoder, Parts, Reader, Rejected, Report, Step
+    from transformer.source.blocks import Block
     from transformer.source.export import DataFile
 
 
@@ -132,7 +132,7 @@ class Worker:
                 reader.recycle(block)
             load.finish(reader)
 
-    def _next_block(self, reader: BlockReader) -> Block | None:
+    def _next_block(self, reader: Reader) -> Block | None:
         with self._stages.timed("read"):
             return next(reader, None)
 
@@ -237,7 +237,7 @@ class _FileLoad:
         fresh, self._fresh = self._fresh, Decoded(self.name)
         self._shared.reports.put(fresh)
 
-    def finish(self, reader: BlockReader) -> None:
+    def finish(self, reader: Reader) -> None:
         """The file was read to its end. Raises SourceError when it does not hold as many items as the manifest says."""
         check_item_count(self._file, self._items)
         if self._chunk is not None:

@@ -21,7 +21,7 @@ DEFAULT_DATABASE = "default"
 _FORMS = (
     "Write chdb:///absolute/folder, chdb:// for ./.dynamo2ch/chdb, http://user@host:8123/database, "
     "https://user@host:8443/database, or null:. Special characters in names are percent-encoded; the password "
-    "comes from CLICKHOUSE_PASSWORD or CLICKHOUSE_PASSWORD_FILE."
+    "comes from CLICKHOUSE_PASSWORD, CLICKHOUSE_PASSWORD_FILE or --ask-password."
 )
 
 

@@ -9,7 +9,7 @@ from transformer.load.address import Embedded, Nowhere, Server, parse_address
 from transformer.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
 
@@ -70,6 +70,26 @@ def open_destination(url: str = DEFAULT_DESTINATION, settings: Settings | None =
             from transformer.load.clickhouse import open_server
 
             return open_server(address, settings)
+
+
+def open_ledger(
+    url: str | None, destination: Destination, table: Table, storage_options: Mapping[str, object] | None = None
+) -> Ledger:
+    """The ledger in the folder `url`, or where that is None, the one that `destination` keeps beside `table`.
+
+    storage_options: passed to fsspec for `url`. Raises UsageError when `url` cannot be a ledger.
+    """
+    if url is None:
+        return destination.ledger(table)
+    from transformer.load.ledger_folder import FolderLedger
+
+    return FolderLedger(url, storage_options)
+
+
+def options_like(url: str | None, other: str, storage_options: Mapping[str, object]) -> Mapping[str, object]:
+    """`storage_options`, which were given for `other`, where `url` is on storage of the same kind; none elsewhere."""
+    protocol = (url or "").partition("://")[0]
+    return storage_options if other.startswith(f"{protocol}://") else {}
 
 
 class NullDestination:

@@ -144,7 +144,12 @@ def translate(error: Exception, action: Action, address: Address) -> Dynamo2chEr
     if isinstance(network, ssl.SSLCertVerificationError):
         return UsageError(
             f"{address.url}: the certificate of the server is not trusted: {network.verify_message}",
-            remedy="Have its authority trusted by this machine, as with SSL_CERT_FILE=/path/to/authority.pem.",
+            remedy="Name the file of its authority with --ca-cert, and the host as the certificate names it.",
+        )
+    if isinstance(network, ssl.SSLError) and "CERTIFICATE" in (network.reason or ""):
+        return UsageError(
+            f"{address.url}: the server does not accept this side's certificate: {network.reason}",
+            remedy="Name one that it trusts: dynamo2ch --client-cert cert.pem --client-key key.pem ...",
         )
     if network is not None or type(error).__name__ == "OperationalError":
         reason = _reason(network) if network is not None else "the connection broke off"

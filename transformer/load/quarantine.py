@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 from urllib.parse import quote
 
 from transformer.errors import Dynamo2chError, InternalError, RetryError, UsageError
+from transformer.load.rejected import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from transformer.errors import Verdict
 
-_SUFFIX = ".rejects.jsonl.gz"
 # What the operator has to mend; any other failure of a disk or a store may be over at the next try.
 _PERMANENT = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EISDIR}
 
@@ -58,7 +58,7 @@ class Quarantine:
     def file(self, name: str) -> QuarantineFile:
         """The quarantine file of the data file `name` (its name in the export), not yet opened."""
         # One flat folder: slashes are escaped, so that no name leads anywhere else.
-        path = f"{self._root.rstrip('/')}/{quote(name, safe=' ()+,=@!')}{_SUFFIX}"
+        path = f"{self._root.rstrip('/')}/{quote(name, safe=' ()+,=@!')}{SUFFIX}"
         return QuarantineFile(name, _LocalFile(path) if self._local else _StoredFile(self._fs, path))
 
 

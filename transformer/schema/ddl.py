@@ -35,7 +35,7 @@ from transformer.schema.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from transformer.schema.table import Table
 
@@ -52,12 +52,18 @@ ENGINES = ("ReplacingMergeTree", "ReplicatedReplacingMergeTree", "SharedReplacin
 
 
 def create_table(
-    table: Table, *, database: str | None = None, if_not_exists: bool = False, comments: bool = False
+    table: Table,
+    *,
+    database: str | None = None,
+    if_not_exists: bool = False,
+    comments: bool = False,
+    settings: Mapping[str, int] | None = None,
 ) -> str:
     """The CREATE TABLE statement of a destination, without a semicolon.
 
     database: put before the table's name; None leaves it to the connection.
     comments: give every column the path of its attribute as a COMMENT (a JSON array of names).
+    settings: further settings of the table, which its server must know.
     A replicated engine is written without path and replica name: ClickHouse takes them from its configuration, which it
     allows with ON CLUSTER or in a Replicated database.
     """
@@ -80,8 +86,10 @@ def create_table(
     if table.partition_by:
         parts.append(f"PARTITION BY ({table.partition_by})")
     parts.append(f"ORDER BY ({', '.join(map(quote_identifier, table.key))})")
-    if table.engine == "ReplacingMergeTree":
-        parts.append(f"SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}")
+    window = {"non_replicated_deduplication_window": DEDUPLICATION_WINDOW}
+    all_settings = {**(window if table.engine == "ReplacingMergeTree" else {}), **(settings or {})}
+    if all_settings:
+        parts.append("SETTINGS " + ", ".join(f"{name} = {value}" for name, value in all_settings.items()))
     return "\n".join(parts)
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from transformer.load.clickhouse import ClickHouse
-    from transformer.load.destination import Destination
     from transformer.load.ledger import Ledger
     from transformer.schema.table import Table
     from transformer.source.export import Export
@@ -68,7 +67,7 @@ def run(request: VerifyRequest) -> VerifyResult:
 
 def _verify(request: VerifyRequest, result: VerifyResult) -> None:
     from transformer.load.clickhouse import ClickHouse
-    from transformer.load.destination import DEFAULT_DESTINATION, open_destination
+    from transformer.load.destination import DEFAULT_DESTINATION, open_destination, open_ledger, options_like
     from transformer.source.export import find_export
     from transformer.source.faults import public_url
     from transformer.verify.accounts import check_accounts
@@ -86,7 +85,8 @@ def _verify(request: VerifyRequest, result: VerifyResult) -> None:
             raise UsageError(
                 f"{destination.url} keeps nothing that could be verified", remedy="Name another with --to."
             )
-        ledger = _ledger(request, destination, table)
+        options = options_like(request.ledger, export.url, request.storage_options)
+        ledger = open_ledger(request.ledger, destination, table, options)
         job, replays = find_job(ledger, table, export)
         result.job = job.job
         check_schema(table, job, replays)
@@ -150,14 +150,6 @@ def _full(
         for check in result.checks:
             if check.finding is Finding.CONSISTENT:
                 check.finding = Finding.PROVED
-
-
-def _ledger(request: VerifyRequest, destination: Destination, table: Table) -> Ledger:
-    if request.ledger is None:
-        return destination.ledger(table)
-    from transformer.load.ledger_folder import FolderLedger
-
-    return FolderLedger(request.ledger)
 
 
 def find_job(ledger: Ledger, table: Table, export: Export) -> tuple[Job, list[Job]]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from transformer.decode.kernels.compiler import kernel
 from transformer.decode.kernels.numbers import POWERS, TEN, ZERO
-from transformer.decode.kernels.primitives import add, load64, multiply
+from transformer.decode.kernels.primitives import add, equal64, load64, multiply, trailing_zeros
 from transformer.decode.kernels.strings import FAULT
 
 SHORT = 18  # digits that always fit into 64 bits
@@ -16,6 +16,7 @@ SIXES = np.uint64(0x0606060606060606)
 NIBBLES = np.uint64(0xF0F0F0F0F0F0F0F0)
 PAIRS = np.uint64(0x00FF00FF00FF00FF)
 QUADS = np.uint64(0x0000FFFF0000FFFF)
+ONE, MOST = np.uint64(1), np.uint64(99999999)
 EIGHT, SIXTEEN, THIRTY_TWO = np.uint64(8), np.uint64(16), np.uint64(32)
 
 
@@ -42,41 +43,50 @@ def short_digits(buf, at, length):
     if length > 8:
         head = length - 8
         value = _eight(load64(buf, at), np.uint64(8 * (8 - head)))
-        if value > np.uint64(99999999):
+        if value > MOST:
             return FAULT
         at += head
         length = np.int64(8)
     low = _eight(load64(buf, at), np.uint64(8 * (8 - length)))
-    if low > np.uint64(99999999):
+    if low > MOST:
         return FAULT
     return np.int64(value * np.uint64(100000000) + low)
 
 
+@kernel("int64(uint8[::1], int64, int64)", merged=True)
+def short_parts(buf, at, size):
+    """The number without a sign in buf[at:at+size] as 32 x its digits + how many of them are behind the point.
+
+    -1 where it is something else, or has more than 16 digits, or more than eight on either side of its point.
+    Two words at most are parsed, whatever the number of digits. Reads 64 bytes from `at`.
+    """
+    if size <= 0 or size > 17:
+        return FAULT
+    points = equal64(buf, at, np.uint8(0x2E)) & ((ONE << np.uint64(size)) - ONE)
+    if points == ZERO:
+        value = short_digits(buf, at, size) if size <= 16 else FAULT
+        return value << 5 if value >= 0 else FAULT
+    whole = trailing_zeros(points)
+    fraction = size - whole - 1
+    if whole < 1 or whole > 8 or fraction < 1 or fraction > 8 or (whole > 1 and buf[at] == 0x30):
+        return FAULT
+    high = _eight(load64(buf, at), np.uint64(8 * (8 - whole)))
+    low = _eight(load64(buf, at + whole + 1), np.uint64(8 * (8 - fraction)))
+    if high > MOST or low > MOST:
+        return FAULT
+    return np.int64((high * POWERS[fraction] + low) << np.uint64(5)) + fraction
+
+
 @kernel("int64(uint8[::1], int64, int64, int64)", merged=True)
 def short_scaled(buf, at, size, scale):
-    """The number without a sign in buf[at:at+size], at most SHORT bytes, times 10^scale; -1 where `scaled` must see it.
+    """The number without a sign in buf[at:at+size] times 10^scale; -1 where `scaled` must see it.
 
     Takes digits with or without a fraction, which is what numbers mostly are; the rest (exponents, more digits, a
     product that is no integer or beyond 18 digits, what is no number) is left to `scaled`, and so is every verdict.
-    Reads 16 bytes from `at`.
+    Reads 64 bytes from `at`.
     """
-    if size <= 16 and scale == 0:
-        return short_digits(buf, at, size) if size > 0 else FAULT
-    if size > SHORT or size <= 0 or buf[at] == 0x2E or buf[at + size - 1] == 0x2E:
+    parts = short_parts(buf, at, size)
+    power = scale - (parts & 31)
+    if parts < 0 or power < 0 or size + power > SHORT:
         return FAULT
-    if buf[at] == 0x30 and size > 1 and buf[at + 1] != 0x2E:
-        return FAULT
-    value = np.int64(0)
-    fraction = np.int64(-1)
-    for i in range(size):
-        digit = np.int64(buf[at + i]) - 0x30
-        if 0 <= digit <= 9:
-            value = value * 10 + digit
-        elif digit == -2 and fraction < 0:
-            fraction = size - 1 - i
-        else:
-            return FAULT
-    power = scale - max(fraction, 0)
-    if power < 0 or size + power > 18:
-        return FAULT
-    return value * np.int64(POWERS[power])
+    return (parts >> 5) * np.int64(POWERS[power])

@@ -16,7 +16,7 @@ from transformer.decode.kernels.layout import (
     TOKEN,
     TOKEN_LENGTH,
 )
-from transformer.decode.kernels.primitives import load64
+from transformer.decode.kernels.primitives import differs32
 from transformer.decode.kernels.strings import FAULT, string_end
 from transformer.decode.kernels.typed import (
     DUPLICATE_NAME,
@@ -31,14 +31,20 @@ from transformer.decode.kernels.typed import (
 
 @kernel("boolean(uint8[::1], int64, uint64[::1], uint64[::1], int64, int64)", merged=True)
 def matches(buf, at, words, masks, first, length):
-    """Whether the `length` bytes from `at` are those kept in `words` from `first`; `masks` cuts the last word."""
+    """Whether the `length` bytes from `at` are those kept in `words` from `first`; `masks` is zero behind them.
+
+    Both are padded to 32 bytes: introducing texts that are not longer take one compare, whatever their length, which
+    leaves the processor nothing to guess. Reads up to 31 bytes more than `length`.
+    """
+    if differs32(buf, at, words, masks, first):
+        return False
     index = first
-    while length > 0:
-        if ((load64(buf, at) ^ words[index]) & masks[index]) != np.uint64(0):
+    while length > 32:
+        index += 4
+        at += 32
+        length -= 32
+        if differs32(buf, at, words, masks, index):
             return False
-        index += 1
-        at += 8
-        length -= 8
     return True
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 # What a span holds. A span is (start, length, tag): bytes of the block between the quotes of S, N, B; the whole inner
 # value of M, L and sets; nothing for the rest. MISSING must be 0: span tables start zeroed.
 MISSING, NULL, S, S_ESCAPED, N, B, FALSE, TRUE, M, L, SS, NS, BS = range(13)
+SETS = 1 << SS | 1 << NS | 1 << BS  # bit t is set when tag t is that of a set
 TAG_NAMES = ("", "NULL", "S", "S", "N", "B", "BOOL", "BOOL", "M", "L", "SS", "NS", "BS")
 
 # Columns of `nodes`, one row per place in the item that the schema speaks of.

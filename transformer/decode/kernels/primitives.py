@@ -158,6 +158,55 @@ def _string_marks32_compiled(buf, at):
     return None
 
 
+def string_marks64(buf, at):
+    """Bit i is set when buf[at + i] is a quote or a backslash."""
+    return np.uint64(sum(1 << i for i in range(64) if buf[at + i] == 0x22 or buf[at + i] == 0x5C))
+
+
+@intrinsic
+def _string_marks64(typingctx, buf, at):
+    def codegen(context, builder, signature, args):
+        block = _load(context, builder, signature.args[0], args[0], args[1], ir.VectorType(_BYTE, 64))
+        quote = builder.icmp_unsigned("==", block, _splat(0x22, 64))
+        slash = builder.icmp_unsigned("==", block, _splat(0x5C, 64))
+        return builder.bitcast(builder.or_(quote, slash), _WORD)
+
+    return types.uint64(buf, types.int64), codegen
+
+
+@overload(string_marks64)
+def _string_marks64_compiled(buf, at):
+    if _bytes_array(buf):
+        return lambda buf, at: _string_marks64(buf, at)
+    return None
+
+
+def differs32(buf, at, words, masks, index):
+    """Whether the 32 bytes from `at` differ from four uint64 of `words` from `index` in a bit set in `masks`."""
+    return any((load64(buf, at + 8 * i) ^ words[index + i]) & masks[index + i] for i in range(4))
+
+
+@intrinsic
+def _differs32(typingctx, buf, at, words, masks, index):
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(_WORD, 4)
+        text = _load(context, builder, signature.args[0], args[0], args[1], kind)
+        word = _load(context, builder, signature.args[2], args[2], args[4], kind)
+        mask = _load(context, builder, signature.args[3], args[3], args[4], kind)
+        wrong = builder.and_(builder.xor(text, word), mask)
+        wide = builder.bitcast(wrong, ir.IntType(256))
+        return builder.icmp_unsigned("!=", wide, ir.Constant(ir.IntType(256), 0))
+
+    return types.boolean(buf, types.int64, words, masks, types.int64), codegen
+
+
+@overload(differs32)
+def _differs32_compiled(buf, at, words, masks, index):
+    if _bytes_array(buf):
+        return lambda buf, at, words, masks, index: _differs32(buf, at, words, masks, index)
+    return None
+
+
 def newlines64(buf, at):
     """Bit i is set when buf[at + i] is a line feed."""
     return np.uint64(sum(1 << i for i in range(64) if buf[at + i] == 0x0A))
@@ -205,6 +254,62 @@ def _controls64_compiled(buf, at):
 @overload(high64)
 def _high64_compiled(buf, at):
     return (lambda buf, at: _high64(buf, at)) if _bytes_array(buf) else None
+
+
+def equal64(buf, at, byte):
+    """Bit i is set when buf[at + i] == byte."""
+    return np.uint64(sum(1 << i for i in range(64) if buf[at + i] == byte))
+
+
+def above64(buf, at, byte):
+    """Bit i is set when buf[at + i] > byte."""
+    return np.uint64(sum(1 << i for i in range(64) if buf[at + i] > byte))
+
+
+def _mask64_of(operator):
+    """As `_mask64`, with a byte that is not known beforehand."""
+
+    @intrinsic
+    def compare(typingctx, buf, at, byte):
+        def codegen(context, builder, signature, args):
+            kind = ir.VectorType(_BYTE, 64)
+            block = _load(context, builder, signature.args[0], args[0], args[1], kind)
+            first = builder.insert_element(ir.Constant(kind, ir.Undefined), args[2], ir.IntType(32)(0))
+            lanes = ir.Constant(ir.VectorType(ir.IntType(32), 64), [0] * 64)
+            splat = builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), lanes)
+            return builder.bitcast(builder.icmp_unsigned(operator, block, splat), _WORD)
+
+        return types.uint64(buf, types.int64, types.uint8), codegen
+
+    return compare
+
+
+_equal64, _above64 = _mask64_of("=="), _mask64_of(">")
+
+
+@overload(equal64)
+def _equal64_compiled(buf, at, byte):
+    return (lambda buf, at, byte: _equal64(buf, at, byte)) if _bytes_array(buf) else None
+
+
+@overload(above64)
+def _above64_compiled(buf, at, byte):
+    return (lambda buf, at, byte: _above64(buf, at, byte)) if _bytes_array(buf) else None
+
+
+def ones(word):
+    """How many bits of a uint64 are set, as int64."""
+    return np.int64(int(word).bit_count())
+
+
+@intrinsic
+def _ones(typingctx, word):
+    return types.int64(types.uint64), lambda _c, builder, _s, args: builder.ctpop(args[0])
+
+
+@overload(ones)
+def _ones_compiled(word):
+    return (lambda word: _ones(word)) if word == types.uint64 else None
 
 
 def utf8_faults64(buf, at):
@@ -294,6 +399,21 @@ def _trailing_zeros_compiled(word):
 @overload(leading_zeros)
 def _leading_zeros_compiled(word):
     return (lambda word: _leading_zeros(word)) if word == types.uint64 else None
+
+
+def most_significant_first(word):
+    """A uint64 with its bytes in the opposite order."""
+    return np.uint64(int.from_bytes(int(word).to_bytes(8, "little"), "big"))
+
+
+@intrinsic
+def _most_significant_first(typingctx, word):
+    return types.uint64(types.uint64), lambda _c, builder, _s, args: builder.bswap(args[0])
+
+
+@overload(most_significant_first)
+def _most_significant_first_compiled(word):
+    return (lambda word: _most_significant_first(word)) if word == types.uint64 else None
 
 
 def multiply(a, b):

@@ -12,15 +12,14 @@ from transformer.decode.kernels.compiler import kernel
 from transformer.decode.kernels.layout import D_CHILD, D_LENGTH, D_NAME, D_PARENT, DROP_ALL, DROP_NOTHING
 from transformer.decode.kernels.numbers import write_plain
 from transformer.decode.kernels.order import BY_BASE64, BY_TEXT, M_LENGTH, M_NAME, M_VALUE, sort_members
-from transformer.decode.kernels.primitives import load64
+from transformer.decode.kernels.primitives import load64, string_marks64, trailing_zeros
 from transformer.decode.kernels.strings import (
-    BACKSLASH,
     FAULT,
     QUOTE,
     canonical_content,
     copy_run,
 )
-from transformer.decode.kernels.typed import BS_OPEN, LOW40, NS_OPEN, SS_OPEN, word
+from transformer.decode.kernels.typed import BS_OPEN, LOW40, LOW48, NS_OPEN, SS_OPEN, word
 
 LONGEST_NUMBER = 1100  # more than `write_plain` adds to a text
 
@@ -28,27 +27,54 @@ LONGEST_NUMBER = 1100  # more than `write_plain` adds to a text
 N_TAG, M_TAG, L_TAG, NULL_TAG, BOOL_TAG, S_TAG = (
     word(text) for text in (b'{"N":', b'{"M":', b'{"L":', b'{"NULL"', b'{"BOOL"', b'{"S":')
 )
+S_TEXT, N_TEXT, B_TEXT = (word(text) for text in (b'{"S":"', b'{"N":"', b'{"B":"'))
 LOW56 = np.uint64((1 << 56) - 1)
 TYPED = np.int64(0)
 NULL_TEXT = np.frombuffer(b"null", np.uint8)
 
 
+@kernel("int64(uint8[::1], int64)", merged=True)
+def _closing(buf, at):
+    """The position of the quote that ends the valid string whose content begins at `at`."""
+    while True:
+        marks = string_marks64(buf, at)
+        if marks == np.uint64(0):
+            at += 64
+            continue
+        at += trailing_zeros(marks)
+        if buf[at] == QUOTE:
+            return at
+        at += 2
+
+
 @kernel("int64(uint8[::1], int64)")
 def value_end(buf, at):
-    """The position behind the JSON value of valid, compact text that begins at `at`: an object, array or string."""
+    """The position behind the JSON value of valid, compact text that begins at `at`: an object, array or string.
+
+    Strings are passed 64 bytes at a time, and an S, N or B as a whole: most of all bytes stand in these.
+    """
     depth = 0
     while True:
         byte = buf[at]
-        at += 1
         if byte == QUOTE:
-            while buf[at] != QUOTE:
-                at += 2 if buf[at] == BACKSLASH else 1
+            at = _closing(buf, at + 1) + 1
+        elif byte == 0x7B:
+            head = load64(buf, at) & LOW48
+            if head == S_TEXT or head == N_TEXT or head == B_TEXT:
+                at = _closing(buf, at + 6) + 2
+            else:
+                at += 1
+                depth += 1
+        elif byte == 0x5B:
             at += 1
-        elif byte == 0x7B or byte == 0x5B:
             depth += 1
-        elif byte == 0x7D or byte == 0x5D:
-            depth -= 1
-        if depth == 0 and (byte == QUOTE or byte == 0x7D or byte == 0x5D):
+        else:
+            at += 1
+            if byte == 0x7D or byte == 0x5D:
+                depth -= 1
+            else:
+                continue
+        if depth == 0:
             return at
 
 

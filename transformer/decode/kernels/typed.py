@@ -23,7 +23,7 @@ NOT_AN_ITEM, NOT_TYPED, UNKNOWN_TAG, TWO_TAGS, WRONG_JSON_TYPE, DUPLICATE_NAME, 
 BAD_NUMBER, BAD_BASE64 = 40, 41
 NAMES_RAN_OUT = 1  # no reject code: the table of names must grow and the line be walked again
 
-LOW16, LOW24, LOW32, LOW40, LOW48, ALL = (np.uint64((1 << bits) - 1) for bits in (16, 24, 32, 40, 48, 64))
+LOW8, LOW16, LOW24, LOW32, LOW40, LOW48 = (np.uint64((1 << bits) - 1) for bits in (8, 16, 24, 32, 40, 48))
 
 
 def word(text: bytes) -> np.uint64:

@@ -79,21 +79,20 @@ from transformer.decode.kernels.layout import (
 from transformer.decode.kernels.primitives import load64
 from transformer.decode.kernels.strings import FAULT, QUOTE, hash_bytes, plain_end, string_end
 from transformer.decode.kernels.typed import (
-    B_OPEN,
     BOOL_OPEN,
     BS_OPEN,
     FALSE_TEXT,
     L_OPEN,
+    LOW8,
     LOW16,
+    LOW24,
     LOW32,
     LOW40,
     LOW48,
     M_OPEN,
-    N_OPEN,
     NAMES_RAN_OUT,
     NS_OPEN,
     NULL_OPEN,
-    S_OPEN,
     SS_OPEN,
     TRUE_TEXT,
     enter_name,
@@ -102,6 +101,13 @@ from transformer.decode.kernels.typed import (
 )  # fmt: skip
 
 VALUE_OPEN = word(b'{"')
+# S, N and B begin alike: a letter, then ":" in quotes.
+QUOTED_MASK, QUOTED_OPEN = np.uint64(0xFFFFFF00), word(b'\0":"')
+_TAGS = np.zeros(256, np.uint8)
+_TAGS[[0x53, 0x4E, 0x42]] = S, N, B
+QUOTED_TAGS = _TAGS
+# The end of a value and the quote of the next name.
+NEXT_MEMBER = word(b'},"')
 
 # What surrounds the walk: a map with known members, a map read as a dict, a list.
 IN_MAP, IN_DICT, IN_LIST = 0, 1, 2
@@ -219,6 +225,7 @@ def walk(
             node = np.int64(0)
             span = np.int64(-1)
             first = np.int64(0)
+            image = False
             consuming = np.int64(0)
             depth = np.int64(0)
             containers = np.int64(0)
@@ -270,7 +277,7 @@ def walk(
                         at = stop + 4
                         mode = np.int64(VALUE)
                     else:
-                        if nodes[node, SHAPE] & IMAGE != 0:
+                        if image:
                             name_at = at + 1
                             name_length = stop - at - 1
                             value_at = stop + 2
@@ -310,7 +317,7 @@ def walk(
                         return item
                     mode = np.int64(VALUE)
                 else:
-                    if nodes[node, SHAPE] & IMAGE != 0:
+                    if image:
                         name_at = introduced + 1
                         value_at = at - 2
                         name_length = value_at - name_at - 2
@@ -328,28 +335,24 @@ def walk(
                 start[index] = at
                 tag[index] = M
                 at += 1
-            elif (text & LOW32) == S_OPEN:
+            elif (text & QUOTED_MASK) == QUOTED_OPEN and QUOTED_TAGS[np.int64(text & LOW8)] != 0:
+                # S, N and B alike: three branches would be three guesses.
+                held = QUOTED_TAGS[np.int64(text & LOW8)]
                 at += 4
                 stop = plain_end(buf, at, end)
                 if stop < 0:
                     stop = string_end(buf, at, end)
-                    if stop < 0:
+                    if stop < 0 or held != S:
                         return item
-                    tag[index] = S_ESCAPED
-                else:
-                    tag[index] = S
+                    held = np.uint8(S_ESCAPED)
+                tag[index] = held
                 start[index] = at
                 length[index] = stop - at
                 at = stop + 1
-            elif (text & LOW32) == N_OPEN or (text & LOW32) == B_OPEN:
-                at += 4
-                stop = plain_end(buf, at, end)
-                if stop < 0:
-                    return item
-                tag[index] = N if (text & LOW32) == N_OPEN else B
-                start[index] = at
-                length[index] = stop - at
-                at = stop + 1
+                if kind == IN_MAP and not (image and loose) and (load64(buf, at) & LOW24) == NEXT_MEMBER:
+                    at += 2
+                    mode = np.int64(NAME)
+                    continue
             elif (text & LOW48) == BOOL_OPEN:
                 at += 6
                 start[index] = at
@@ -427,6 +430,7 @@ def walk(
                 kind = opens
                 node = target
                 span = index
+                image = shape & IMAGE != 0
                 if shape & CONSUMES != 0:
                     consuming += 1
                 if kind == IN_LIST:
@@ -474,7 +478,7 @@ def walk(
                     return item
                 extent[span] = counts[level] - first
             else:
-                if loose and nodes[node, SHAPE] & IMAGE != 0:
+                if loose and image:
                     entry = state[UNMAPPED]
                     if entry >= unmapped.shape[0]:
                         state[CAPACITY] = UNMAPPED_FULL
@@ -511,6 +515,7 @@ def walk(
             depth -= 1
             kind = contexts[depth, C_KIND]
             node = contexts[depth, C_NODE]
+            image = nodes[node, SHAPE] & IMAGE != 0
             span = contexts[depth, C_SPAN]
             instance = contexts[depth, C_INSTANCE]
             first = contexts[depth, C_FIRST]
