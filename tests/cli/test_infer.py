@@ -42,3 +42,17 @@ def test_infer_prints_a_schema_file_or_writes_it(
     assert checked.code == 0, checked.err
     wrong = command("schema", "infer", export.path, "--key", "age,first_name,id")
     assert wrong.code == 2
+
+
+def test_diff_prints_statements_or_a_record(command: Command, tmp_path: Path) -> None:
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text("table: t\nkey: [id]\ncolumns: [{name: id, type: String}, {name: a, type: Int8}]\n")
+    new.write_text("table: t\nkey: [id]\ncolumns: [{name: id, type: String}, {name: a, type: Int16}]\n")
+    printed = command("schema", "diff", old, new)
+    assert printed.out == (
+        "-- column a is Int16, was Int8 (stop the ClickPipe first)\nALTER TABLE `t` MODIFY COLUMN `a` Int16;\n"
+    )
+    assert len(json.loads(command("schema", "diff", old, new, "--json").out)["changes"]) == 1
+    assert command("schema", "diff", old, old).out == "no difference\n"
+    new.write_text(new.read_text().replace("table: t", "table: u"))
+    assert command("schema", "diff", old, new).code == 5

@@ -1,8 +1,9 @@
-"""`schema infer`: a schema file from what an export holds."""
+"""`schema infer` and `schema diff`: a schema file from what an export holds, and what changes with another one."""
 
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `schema`."""
     app.command("infer")(infer)
+    app.command("diff")(diff)
 
 
 def infer(
@@ -89,3 +91,28 @@ def _text(result: Inferred, output: Path | None, export: str) -> str:
         f"{len(result.columns)} columns from {result.profile.items:,} items\n"
         f"next: {shlex.join(['dynamo2ch', 'snapshot', export, '--schema', str(output)])}"
     )
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="Schema file of the table as it is.", show_default=False)],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Schema file as it should be.", show_default=False)],
+    as_json: options.Json = False,
+) -> None:
+    """Compare two schema files of one table, with the ALTER TABLE statements."""
+    from transformer.schema.drift import changes
+    from transformer.schema.file import load_schema
+
+    found = changes(load_schema(old), load_schema(new))
+
+    def text() -> str:
+        lines = []
+        for change in found:
+            notes = ["stop the ClickPipe first"] if change.stream else []
+            notes += ["older rows keep what they have: load again for the rest"] if change.reload else []
+            lines.append(f"-- {change.what}" + (f" ({'; '.join(notes)})" if notes else ""))
+            if change.sql:
+                lines.append(f"{change.sql};")
+        return "\n".join(lines) or "no difference"
+
+    record = {"old": str(old), "new": str(new), "changes": [asdict(change) for change in found]}
+    show(record, text, as_json=as_json)
