@@ -17,7 +17,7 @@ TO ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults test-servers check format clean
+.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults test-servers test-security fuzz fuzz-brief fuzz-bounds check format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,8 +86,8 @@ test-faults: setup ## slow, 30 to 60 minutes: a hundred interrupted loads, each 
 	@rm -rf $(KERNEL_CACHE)/faults
 	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/faults $(PYTEST) -q -s -m slow -o faulthandler_timeout=14400 tests/faults
 
-test-security: setup ## slow, 6 min: gzip bombs, endless lines and all other tests of security
-	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/compiled $(PYTEST) -q -o faulthandler_timeout=1200 tests/security
+test-security: setup ## slow, 8 min: gzip bombs, endless lines, an S3 store that misbehaves in every way
+	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/compiled $(PYTEST) -q -o faulthandler_timeout=1200 tests/security tests/store
 
 # A seed of its own for each run, printed first; SEED=... repeats one. A failure is saved in .dynamo2ch/fuzz.
 FUZZ = PYTHONPATH=tests nice -n 5 $(BIN)/python -m fuzz $(if $(SEED),--seed $(SEED))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 from pathlib import Path
 
@@ -21,11 +20,15 @@ def main() -> None:
     given = parser.parse_args()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # the engine may print; the port keeps the pipe to itself
+    # Older engines wait for more data on standard input when they insert from a file.
+    told_to_end = os.fdopen(os.dup(0))
+    with Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), 0)
     with tempfile.TemporaryDirectory(prefix="gateway") as scratch:
         engine = Engine(given.path, Path(scratch))
         gateway = Gateway(engine, user=given.user, password=given.password, port=given.port, control=True)
         print(gateway.port, file=answers, flush=True)
-        sys.stdin.read()
+        told_to_end.read()
         gateway.close()
         engine.close()
 

@@ -104,6 +104,8 @@ class Engine:
 def _errors() -> Iterator[None]:
     try:
         yield
+    except UnicodeDecodeError as error:  # older engines: the message of an exception with a binary value in it
+        raise StatementError(bytes(error.object).decode(errors="replace")) from error
     except RuntimeError as error:
         raise StatementError(str(error)) from error
 
