@@ -17,7 +17,7 @@ TO ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults test-servers test-security fuzz fuzz-brief fuzz-bounds test-parity guide check format clean
+.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults test-servers test-security fuzz fuzz-brief fuzz-bounds test-parity guide docs test-wheel check format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,7 @@ test: test-compiled test-pure test-bounds ## all tests that fit in minutes; kern
 
 test-compiled: setup ## every test that is not slow, kernels compiled as shipped
 	@rm -rf $(KERNEL_CACHE)/compiled
+	@NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/compiled $(BIN)/dynamo2ch warm
 	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/compiled $(PYTEST) $(PYTEST_ARGS) -m 'not slow'
 
 test-pure: setup ## kernel tests as pure Python: what the compiler would forgive is an error
@@ -63,6 +64,7 @@ test-pure: setup ## kernel tests as pure Python: what the compiler would forgive
 
 test-bounds: setup ## kernel tests with every index checked
 	@rm -rf $(KERNEL_CACHE)/bounds
+	@NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/bounds $(BIN)/dynamo2ch warm
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/bounds $(PYTEST) $(PYTEST_ARGS) -m 'kernel and not slow'
 
 # One of its tests takes minutes, which is no hang.
@@ -118,6 +120,12 @@ bench: setup ## some 15 minutes: the same with larger inputs and more rounds; wr
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt || \
 	  echo "orjson and DuckDB cannot be installed here: their comparisons are left out" >&2
 	@$(BIN)/python -m bench.full $(ARGS)
+
+docs: setup ## write the pages of docs/ that follow from the code (commands, errors, types, scale, the map)
+	@$(BIN)/python docs/generate.py
+
+test-wheel: setup ## 3 min: build wheel and sdist, install the wheel into an empty environment, load an export with it
+	$(PYTEST) -q -s -m slow -o faulthandler_timeout=900 tests/packaging
 
 check: setup ## lint, format, types, and the directions between the rooms
 	$(BIN)/ruff check .

@@ -271,7 +271,8 @@ def columns(draw: st.DrawFn, name: str, others: list[Column], taken: set[str]) -
     default = None
     if isinstance(type_, t.LowCardinality) or not isinstance(type_, t.Array | t.Map | t.Tuple | t.Nullable):
         wanted = draw(st.booleans()) and not isinstance(type_, t.LowCardinality)
-        default = plain_json(draw(fitting(type_, convert))) if wanted else None
+        drawn = plain_json(draw(fitting(type_, convert))) if wanted else {}
+        default = drawn if drawn.keys() & {"S", "N", "B", "BOOL"} else None  # defaults are scalars
     return Column(name, path, type_, convert, default)
 
 

@@ -44,7 +44,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "schemas").mkdir(parents=True)
     (folder / "schemas" / "users.yaml").write_text(USERS)
     monkeypatch.chdir(folder)
-    for name in ("DYNAMO2CH_DEBUG", "DYNAMO2CH_LOG_LEVEL", "DYNAMO2CH_LOG_FORMAT"):
+    for name in [name for name in os.environ if name.startswith("DYNAMO2CH_")]:
         monkeypatch.delenv(name, raising=False)
     return folder
 

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from transformer.cli import report
 from transformer.cli.render import show, show_error
-from transformer.errors import ExitCode
+from transformer.errors import Dynamo2chError, ExitCode, RetryError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
     from typing import NoReturn
 
     from transformer.job.request import SnapshotRequest
@@ -20,13 +22,15 @@ def run_load(
     request: SnapshotRequest,
     *,
     how: Literal["load", "replace", "tombstone_missing"] = "load",
+    report_file: Path | None = None,
     debug: bool,
     as_json: bool,
     warnings: Sequence[str] = (),
 ) -> NoReturn:
     """Do what is asked, with bars or log lines, and leave with the exit code of the result.
 
-    how: a load as such, or one of those of `job.replace`. warnings: what came up before it, for the result.
+    how: a load as such, or one of those of `job.replace`. report_file: where a page about the run is written, if any.
+    warnings: what came up before the run, for its result.
     """
     from transformer.cli.progress import bars_wanted, observer
     from transformer.cli.signals import handled
@@ -45,13 +49,24 @@ def run_load(
             way = replace.replace if how == "replace" else replace.tombstone_missing
             result = way(request, observe=observe, stop=stop)
     result.warnings.extend(warnings)
+    unwritten: Dynamo2chError | None = None
     if as_json or result.files:
-        show(result.to_dict(), lambda: summarise(result, to=request.destination), as_json=as_json)
+        try:
+            show(result.to_dict(), lambda: summarise(result, to=request.destination), as_json=as_json)
+        except RetryError as error:  # what the run has done must be told all the same
+            unwritten = error
     if result.error is not None:
         show_error(result.error, debug=debug, where=result.error_file)
     elif result.exit_code == ExitCode.INPUT:
         show_error(result.too_many_rejects(), debug=False)
-    raise typer.Exit(result.exit_code)
+    if report_file is not None:
+        try:
+            report.write(result.to_dict(), report_file)
+        except UsageError as error:  # the run counts for more than what is told about it
+            unwritten = unwritten or error
+    if unwritten is not None:
+        show_error(unwritten, debug=debug)
+    raise typer.Exit(result.exit_code or (ExitCode.DONE if unwritten is None else unwritten.exit_code))
 
 
 def load_on_server(request: SnapshotRequest, *, role: str, as_json: bool) -> NoReturn:

@@ -6,6 +6,8 @@ Commands import what they need in their bodies: `--help` and completion must not
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -13,11 +15,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from transformer.cli import aws, clickpipe, infer, jobs, options, synth_history, verify
+from transformer.cli import aws, clickpipe, config, estimate, infer, jobs, options, report, synth_history, verify
 from transformer.cli.increment import increment
-from transformer.cli.render import show, show_error
+from transformer.cli.render import forget_stdout, show, show_error
 from transformer.cli.warm import warm
-from transformer.errors import Dynamo2chError, ExitCode, SchemaError, UsageError
+from transformer.errors import Dynamo2chError, ExitCode, RetryError, SchemaError, UsageError
 
 _EXIT_CODES = (
     "Exit codes: 0 done; 1 bug; 2 usage or configuration; 3 input rejected or corrupt; 4 verification mismatch; "
@@ -30,7 +32,8 @@ app = typer.Typer(
     epilog=_EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    # Every option has an environment variable too: DYNAMO2CH_<COMMAND>_<OPTION>.
+    context_settings={"auto_envvar_prefix": config.PREFIX},
 )
 schema_app = typer.Typer(help="Schema files: validate them, print their SQL.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
@@ -38,6 +41,8 @@ app.add_typer(clickpipe.app, name="clickpipe")
 verify.register(app)
 infer.register(schema_app)
 jobs.register(app)
+estimate.register(app)
+report.register(app)
 
 
 class _Settings:
@@ -56,6 +61,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     debug: Annotated[
         bool, typer.Option("--debug", envvar="DYNAMO2CH_DEBUG", help="Show tracebacks, log every insert.")
     ] = False,
@@ -68,6 +74,9 @@ def _root(
     ask_password: options.AskPassword = False,
 ) -> None:
     _Settings.debug = debug
+    context.default_map = config.load(context.command)
+    # The file may say so too, unless the command line or the environment do.
+    _Settings.debug = debug or os.environ.get("DYNAMO2CH_DEBUG", "").lower() in ("1", "true")
     options.warn_of_passwords(sys.argv)
     options.give_to_settings(ca_cert, client_cert, client_key, ask_password=ask_password)
 
@@ -111,6 +120,9 @@ def snapshot(
     s3_role: Annotated[
         str, typer.Option("--s3-role", metavar="ARN", help="Role with which the server engine reads from S3.")
     ] = "",
+    report_file: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page about the run as well.")
+    ] = None,
     as_json: options.Json = False,
     storage_option: options.StorageOption = None,
 ) -> None:
@@ -150,6 +162,7 @@ def snapshot(
     run_load(
         request,
         how="replace" if replace else "tombstone_missing" if tombstone_missing else "load",
+        report_file=report_file,
         debug=_Settings.debug,
         as_json=as_json,
         warnings=warnings,
@@ -277,6 +290,23 @@ def main() -> None:
     except Dynamo2chError as error:
         show_error(error, debug=_Settings.debug)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever read the help has seen enough of it
+        forget_stdout()
+        sys.exit(ExitCode.DONE)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full and error.filename is None:
+            forget_stdout()
+        show_error(_no_space(error) if full else error, debug=_Settings.debug)
+        sys.exit(ExitCode.RETRY if full else ExitCode.BUG)
     except Exception as error:
         show_error(error, debug=_Settings.debug)
         sys.exit(ExitCode.BUG)
+
+
+def _no_space(error: OSError) -> RetryError:
+    """The error of ours for a disk that is full."""
+    where = f" for {error.filename}" if error.filename else ""
+    return RetryError(
+        f"there is no space left{where}: {error.strerror}", remedy="Make room, then run the same command again."
+    )

@@ -32,8 +32,8 @@ To = Annotated[
     typer.Option(
         "--to",
         metavar="DEST",
-        help="chdb:///absolute/folder, http(s)://user@host:port/database, or null:. Default: the embedded engine in "
-        ".dynamo2ch/chdb.",
+        help="chdb:///absolute/folder, http(s)://user@host:port/database, parquet:/folder, or null:. Default: the "
+        "embedded engine in .dynamo2ch/chdb.",
     ),
 ]
 Table = Annotated[

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
-from transformer.errors import Dynamo2chError
+from transformer.errors import Dynamo2chError, RetryError
 from transformer.settings import hide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 def printable(text: str) -> str:
@@ -30,19 +32,50 @@ def _escaped(character: str) -> str:
 
 
 def show(record: Mapping[str, object], text: Callable[[], str], *, as_json: bool) -> None:
-    """Print a result: `record` as one JSON object, or what `text` makes of it."""
+    """Print a result: `record` as one JSON object, or what `text` makes of it. Raises RetryError as `_written` does."""
     line = json.dumps(record, ensure_ascii=True) if as_json else printable(text())
-    sys.stdout.write(hide(line) + "\n")
-    sys.stdout.flush()
+    with _written():
+        sys.stdout.write(hide(line) + "\n")
+        sys.stdout.flush()
 
 
 def show_bytes(data: bytes) -> None:
-    """Print the result of a query: byte for byte, for formats may be binary; escaped if stdout is a terminal."""
-    if sys.stdout.isatty():
-        sys.stdout.write(printable(data.decode("utf-8", "backslashreplace")))
-    else:
-        sys.stdout.buffer.write(data)
-    sys.stdout.flush()
+    """Print the result of a query: byte for byte, for formats may be binary; escaped if stdout is a terminal.
+
+    Raises RetryError as `_written` does.
+    """
+    with _written():
+        if sys.stdout.isatty():
+            sys.stdout.write(printable(data.decode("utf-8", "backslashreplace")))
+        else:
+            sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _written() -> Iterator[None]:
+    """Turn what goes wrong with standard output into an error of ours.
+
+    A reader that has left (`| head`) is no error: it has what it wanted. Raises RetryError for anything else, such as a
+    disk that is full.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        forget_stdout()
+    except OSError as error:
+        forget_stdout()
+        raise RetryError(
+            f"the result cannot be written to standard output: {error.strerror or error}",
+            remedy="Make room where it goes, then run the same command again.",
+        ) from error
+
+
+def forget_stdout() -> None:
+    """Send what is left in the buffer of standard output nowhere, or the interpreter would complain when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def note(text: str) -> None:

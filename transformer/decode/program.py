@@ -24,11 +24,10 @@ from transformer.decode.kernels.program import ALIGNMENT, OP_WIDTH
 from transformer.decode.kernels.strings import hash_bytes
 from transformer.errors import InternalError
 from transformer.schema import types as t
-from transformer.schema.layout import arrow_schema
 from transformer.schema.table import Convert, UnmappedPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from transformer.decode.defaults import Defaults
     from transformer.decode.plan import Node, Plan
@@ -50,35 +49,43 @@ class Program:
 
     ops (int64), limits (uint64), enums (int64), slots (int32), names (uint8): see `kernels.program`.
     nodes, buffers: how many entries a message has.
+    wanted: the row columns that are made. made: the numbers in the table of those that come from the item.
     """
 
-    def __init__(self, table: Table, plan: Plan, defaults: Defaults, *, version: int) -> None:
+    def __init__(self, table: Table, plan: Plan, defaults: Defaults, *, version: int, wanted: Collection[str]) -> None:
         self._plan = plan
         self._rows: list[list[int]] = []
         self._limits: list[np.ndarray] = []
         self._entries: list[tuple[int, int]] = []
         self._slots: list[np.ndarray] = []
         self._names = bytearray()
-        self._column = 0
-        for self._column, column in enumerate(table.columns):
-            *path, leaf = plan.leaves[self._column]
+        self._column = -1
+        self.made: list[int] = []
+        for number, column in enumerate(table.columns):
+            if column.name not in wanted:
+                continue
+            self._column += 1
+            self.made.append(number)
+            *path, leaf = plan.leaves[number]
             for node in path:
                 self._add(program.CHECK, node, arrays.MAPS)
-            if (default := defaults.text(self._column)) is not None:
+            if (default := defaults.text(number)) is not None:
                 place, size, held = default
-                spare = plan.spare[self._column]
+                spare = plan.spare[number]
                 self._add(program.DEFAULT, leaf, TABLE=spare.number, LOW=place, HIGH=size, ARGUMENT=held)
                 leaf = spare
             if column.name in table.key and column.type == t.String():
                 self._add(program.CHECK, leaf, arrays.KEYS)
             self._type(leaf, column.type, column.convert, plan.drop_node(column.path), required=True)
-        for width, value in ((8, version), (1, 0)):
+        for name, width, value in ((table.version_column, 8, version), (table.deleted_column, 1, 0)):
+            if name not in wanted:
+                continue
             self._column += 1
             self._add(program.FILL, plan.item, WIDTH=width, ARGUMENT=value, entries=(1, 2))
-        if table.unmapped_policy is UnmappedPolicy.KEEP:
+        if table.unmapped_policy is UnmappedPolicy.KEEP and table.unmapped_column in wanted:
             self._column += 1
             self._add(program.UNMAPPED, plan.item, ARGUMENT=plan.root_drop, entries=(4, 9))
-        if table.raw_column:
+        if table.raw_column and table.raw_column in wanted:
             self._column += 1
             self._add(program.RAW, plan.item, ARGUMENT=plan.root_drop, entries=(1, 3))
         self.ops = np.array(self._rows, np.int64)
@@ -201,12 +208,17 @@ class Program:
 
 
 class BatchWriter:
-    """Runs the program of a table over each step, and hands out what it wrote as record batches."""
+    """Runs the program of a table over each step, and hands out what it wrote as record batches.
 
-    def __init__(self, table: Table, plan: Plan, spans: Spans, defaults: Defaults, *, version: int) -> None:
-        self._program = Program(table, plan, defaults, version=version)
+    schema: of the batches, those columns of the table's rows that are wanted.
+    """
+
+    def __init__(
+        self, table: Table, plan: Plan, spans: Spans, defaults: Defaults, *, version: int, schema: pa.Schema
+    ) -> None:
+        self._program = Program(table, plan, defaults, version=version, wanted=frozenset(schema.names))
         self._plan, self._spans, self._defaults = plan, spans, defaults
-        self._schema = arrow_schema(table)
+        self._schema = schema
         self._message = _Template(self._schema, self._program.nodes, self._program.buffers)
         self._room = _FIRST_ROOM
         self._buffers = _Buffers()
@@ -220,7 +232,7 @@ class BatchWriter:
         self._failed = np.zeros(self._program.columns, np.uint8)
 
     def write(self, buffer: np.ndarray) -> tuple[pa.RecordBatch, list[int]]:
-        """The batch of the spans just located in `buffer`, and the numbers of the columns that are empty in it.
+        """The batch of the spans just located in `buffer`, and the numbers (in the table) of its empty columns.
 
         These have a fault, or something that only `arrays` can make.
         """
@@ -253,7 +265,7 @@ class BatchWriter:
         batch = message.read(out, int(end), int(spans.counts[0]), self._schema)
         self._room = max(_FIRST_ROOM, int(end) + (int(end) >> 2), self._room - (self._room >> 3))
         self._buffers.lend(out)
-        return batch, np.flatnonzero(self._failed).tolist()
+        return batch, [what.made[column] for column in np.flatnonzero(self._failed).tolist()]
 
 
 class _Buffers:

@@ -212,12 +212,16 @@ class Inserted:
 
 @dataclass(frozen=True, slots=True)
 class FileRead:
-    """`file` was read to its end, count and checksum agree, and `chunks` chunks of it went to the inserters."""
+    """`file` was read to its end, count and checksum agree, and `chunks` chunks of it went to the inserters.
+
+    begun: when it was opened, by `time.perf_counter`.
+    """
 
     file: str
     chunks: int
     gz_bytes: int
     md5: str
+    begun: float
 
 
 @dataclass(frozen=True, slots=True)

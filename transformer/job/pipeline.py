@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -220,6 +221,7 @@ class Pipeline:
             self._fail(file, error)
             return
         outcome.state = FileState.LOADED
+        outcome.seconds = time.perf_counter() - read.begun
         if self._parts.recorder is not None:
             self._parts.recorder.add(outcome)
         self._observe(

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 
 from transformer.errors import ConflictError, UsageError
 from transformer.job import events
-from transformer.job.snapshot import open_ledger, resolve_table, run, snapshot_version
+from transformer.job.snapshot import open_ledger, resolve_table, run
 from transformer.load.ledger import JobEvent, JobKind, JobState
+from transformer.reader.version import snapshot_version
 from transformer.schema.expression import quote_identifier
 from transformer.schema.layout import row_columns
 from transformer.schema.table import Table, VersionFrom

@@ -17,6 +17,9 @@ LISTED_FILES = 1000
 """Most files that the record names one by one among those never begun: an export can have a million."""
 
 
+SLOWEST_FILES = 20
+"""Most files that the record names with the time they took."""
+
 FIRST_REJECTS = 10
 """Most rejected items that the record names one by one; all of them are in the quarantine."""
 
@@ -56,7 +59,8 @@ class FileOutcome:
     """One data file. Rows are counted when their insert is acknowledged, items and rejects when they are decoded.
 
     gz_bytes, md5: known once the file is read to its end. rejects_by_code: by code name. keys: digest of the keys of
-    the rows. begun_at: when the first of it was decoded, ISO 8601, or empty.
+    the rows. begun_at: when the first of it was decoded, ISO 8601, or empty. seconds: from its opening until its
+    last chunk was acknowledged; 0 before that.
     Of a file that is skipped everything is as the ledger has it.
     """
 
@@ -72,6 +76,7 @@ class FileOutcome:
     rejects_by_code: Counter[str] = field(default_factory=Counter)
     keys: KeyDigest = field(default_factory=KeyDigest)
     begun_at: str = ""
+    seconds: float = 0.0
 
     def to_dict(self) -> dict[str, object]:
         """The record of this file in the result."""
@@ -267,6 +272,7 @@ class SnapshotResult:
             "seconds": round(self.seconds, 3),
             "peak_rss_bytes": self.peak_rss_bytes,
             "stages": {name: round(seconds, 3) for name, seconds in self.stages.items()},
+            "slowest_files": self._slowest(),
             "largest_chunk_bytes": self.largest_chunk_bytes,
             "retries": self.retries,
             "keys_in_table": self.keys_in_table,
@@ -274,6 +280,14 @@ class SnapshotResult:
             "error": self._error(),
             "exit_code": self.exit_code,
         }
+
+    def _slowest(self) -> list[dict[str, object]]:
+        """The files of this run that took longest, at most SLOWEST_FILES."""
+        timed = sorted((file for file in self.files if file.seconds), key=lambda file: (-file.seconds, file.name))
+        return [
+            {**file.to_dict(), "json_bytes": file.json_bytes, "seconds": round(file.seconds, 3)}
+            for file in timed[:SLOWEST_FILES]
+        ]
 
     def _not_loaded(self) -> list[dict[str, object]]:
         """Every file that is partly loaded, and the first LISTED_FILES of those that were not touched."""

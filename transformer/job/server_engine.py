@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from transformer.errors import ExitCode, MismatchError, UsageError
-from transformer.job.snapshot import resolve_table, snapshot_version
+from transformer.job.snapshot import resolve_table
 from transformer.load.address import Embedded, parse_address
 from transformer.load.destination import DEFAULT_DESTINATION, open_destination
+from transformer.reader.version import snapshot_version
 from transformer.schema.ddl import count_keys
 from transformer.schema.expression import quote_identifier, quote_string
 from transformer.schema.landing import DEFAULT_DEPTH, Names, server_statements

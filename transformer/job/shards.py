@@ -63,15 +63,19 @@ class Shard:
         them, because every worker reads the same manifest, while a listing may show sizes to one and not to another;
         without a manifest in stored bytes.
         """
-        loads = [(0, number) for number in range(1, self.count + 1)]
-        mine = []
-        for file in sorted(files, key=lambda file: (-_weight(file), file.name)):
-            load, number = heapq.heappop(loads)
-            if number == self.number:
-                mine.append(file)
-            # An empty file still has to be opened.
-            heapq.heappush(loads, (load + _weight(file) + 1, number))
-        return mine
+        return split(files, self.count)[self.number - 1]
+
+
+def split(files: Sequence[DataFile], count: int) -> list[list[DataFile]]:
+    """The files of each of `count` parts; see `Shard.of`."""
+    loads = [(0, number) for number in range(count)]
+    parts: list[list[DataFile]] = [[] for _ in range(count)]
+    for file in sorted(files, key=lambda file: (-_weight(file), file.name)):
+        load, number = heapq.heappop(loads)
+        parts[number].append(file)
+        # An empty file still has to be opened.
+        heapq.heappush(loads, (load + _weight(file) + 1, number))
+    return parts
 
 
 def _weight(file: DataFile) -> int:

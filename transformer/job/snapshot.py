@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import time
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +27,8 @@ from transformer.load.destination import open_ledger as open_ledger
 from transformer.load.destination import options_like
 from transformer.load.ledger import Job, JobEvent, JobKind, NoLedger, moment
 from transformer.load.retry import Retrier
+from transformer.reader.version import snapshot_version
 from transformer.schema import lookup
-from transformer.schema.table import VersionFrom
 from transformer.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,12 +44,7 @@ if TYPE_CHECKING:
     from transformer.schema.table import Table
     from transformer.source.export import DataFile, Export
 
-GREY_MINUTE = timedelta(seconds=60)
-"""AWS guarantees what an export holds only to the minute, so rows versioned by its time stay this far below it."""
-
 NULL_DESTINATION = "null:"
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def run(
@@ -160,7 +155,7 @@ def _load(
                 ledger,
                 wanted,
                 restart=request.restart,
-                stored_rows=lambda: int(destination.query(stored_rows(table))),
+                stored_rows=lambda: destination.holds_rows(table),
                 allow_gap=request.allow_gap,
             )
         )
@@ -257,13 +252,6 @@ def _wanted(request: SnapshotRequest, export: Export, table: Table, job: str, re
         rejects=public_url(_rejects_folder(request, export, job)),
         started_at=moment(datetime.now(UTC)),
     )
-
-
-def stored_rows(table: Table) -> str:
-    """The statement that counts the rows of the table, of whatever version, as text."""
-    from transformer.schema.ddl import count_rows
-
-    return f"{count_rows(table)} FORMAT TSV"
 
 
 def _items(files: Sequence[DataFile]) -> int | None:
@@ -372,21 +360,6 @@ def resolve_table(request: SnapshotRequest, export: Export) -> Table:
     return lookup.resolve_table(
         request.schema, name=request.table, table_in_export=export.table_name, export=export.shown
     )
-
-
-def snapshot_version(table: Table, export: Export) -> int:
-    """The version that rows of this export get, in microseconds: 0, or the export's time less the grey minute.
-
-    Raises UsageError when the schema wants the export's time and the export has none.
-    """
-    if table.version_from is VersionFrom.ZERO:
-        return 0
-    if export.export_time is None:
-        raise UsageError(
-            f"{export.shown} has no manifest, so its time is unknown, and the schema says `version: from: export_time`",
-            remedy="Load the export with its manifests, or write `from: zero`.",
-        )
-    return (export.export_time - GREY_MINUTE - _EPOCH) // timedelta(microseconds=1)
 
 
 def largest_first(files: Sequence[DataFile]) -> list[DataFile]:

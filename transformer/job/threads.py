@@ -172,6 +172,7 @@ class _FileLoad:
         self._parts = shared.parts
         self._stages = stages
         self._file = file
+        self._begun = time.perf_counter()
         self.name = file.name
         self.lines = 0
         self._items = 0
@@ -243,7 +244,9 @@ class _FileLoad:
         if self._chunk is not None:
             self._cut()
         self._publish_rejects()
-        self._shared.reports.put(FileRead(self.name, chunks=self._chunks, gz_bytes=reader.gz_bytes, md5=reader.md5))
+        self._shared.reports.put(
+            FileRead(self.name, chunks=self._chunks, gz_bytes=reader.gz_bytes, md5=reader.md5, begun=self._begun)
+        )
 
     def _publish_rejects(self) -> None:
         """Give the file's rejects their name in the quarantine."""

@@ -20,8 +20,8 @@ DEFAULT_DATABASE = "default"
 
 _FORMS = (
     "Write chdb:///absolute/folder, chdb:// for ./.dynamo2ch/chdb, http://user@host:8123/database, "
-    "https://user@host:8443/database, or null:. Special characters in names are percent-encoded; the password "
-    "comes from CLICKHOUSE_PASSWORD, CLICKHOUSE_PASSWORD_FILE or --ask-password."
+    "https://user@host:8443/database, parquet:/folder, or null:. Special characters in names are percent-encoded; the "
+    "password comes from CLICKHOUSE_PASSWORD, CLICKHOUSE_PASSWORD_FILE or --ask-password."
 )
 
 
@@ -68,7 +68,21 @@ class Nowhere:
         return "null:"
 
 
-Address = Embedded | Server | Nowhere
+@dataclass(frozen=True, slots=True)
+class ParquetFolder:
+    """A folder of Parquet files. folder: absolute path or fsspec URL. binary: columns whose strings stay bytes."""
+
+    folder: str
+    binary: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        """The URL that means this address from every directory."""
+        names = ",".join(quote(name, safe="") for name in self.binary)
+        return f"parquet:{self.folder}{f'?binary={names}' if names else ''}"
+
+
+Address = Embedded | Server | Nowhere | ParquetFolder
 
 
 def parse_address(text: str, settings: Settings) -> Address:
@@ -87,6 +101,8 @@ def parse_address(text: str, settings: Settings) -> Address:
             if text not in {"null:", "null://"}:
                 raise UsageError("null: takes nothing after the colon")
             return Nowhere()
+        case "parquet":
+            return _parquet(text)
         case "chdb":
             return _embedded(parts)
         case "http" | "https":
@@ -110,6 +126,22 @@ def _embedded(parts: SplitResult) -> Embedded:
         raise UsageError("an embedded database cannot be the root folder", remedy=_FORMS)
     # One folder, one name: the engine compares names, and the lock must be the same file for every spelling.
     return Embedded(Path(path or DEFAULT_FOLDER).resolve(), database)
+
+
+def _parquet(text: str) -> ParquetFolder:
+    inner, _, options = text.removeprefix("parquet:").partition("?binary=")
+    protocol, separator, rest = inner.partition("://")
+    if not inner or "?" in inner:
+        raise UsageError(
+            "parquet: is followed by a folder, which may be followed by ?binary=column,column",
+            remedy="As in parquet:/data/lake, parquet:s3://bucket/lake or parquet:/data/lake?binary=picture.",
+        )
+    if separator and "@" in rest.partition("/")[0]:
+        raise UsageError("the destination holds a user or a password", remedy="Give those in the environment.")
+    folder = inner if separator else str(Path(inner).resolve())
+    if protocol == "file" and separator:
+        folder = str(Path(unquote(rest)).resolve())
+    return ParquetFolder(folder, tuple(unquote(name) for name in options.split(",") if name))
 
 
 def _server(parts: SplitResult, port: int | None, settings: Settings) -> Server:

@@ -100,8 +100,20 @@ class Chunk:
             self.batches.append(step.batch)
 
 
-def token(job: str, file: str, first_line: int, last_line: int, fingerprint: str, revision: int | str) -> str:
-    """The `insert_deduplication_token` of a chunk: 32 hexadecimal digits.
+class Token(str):
+    """The `insert_deduplication_token` of a chunk: 32 hexadecimal digits, and what they stand for.
+
+    job, file, first_line, last_line: as `token` was given them. Destinations made of files name their files by these.
+    """
+
+    job: str
+    file: str
+    first_line: int
+    last_line: int
+
+
+def token(job: str, file: str, first_line: int, last_line: int, fingerprint: str, revision: int | str) -> Token:
+    """The token of a chunk.
 
     Equal tokens mean equal rows, because ClickHouse drops the second of two inserts with one token unseen.
 
@@ -112,4 +124,6 @@ def token(job: str, file: str, first_line: int, last_line: int, fingerprint: str
     """
     # Only letters and digits: replicated tables put the token into a path of the coordination service.
     named = json.dumps([job, file, first_line, last_line, fingerprint, str(revision)])
-    return hashlib.sha256(named.encode()).hexdigest()[:32]
+    made = Token(hashlib.sha256(named.encode()).hexdigest()[:32])
+    made.job, made.file, made.first_line, made.last_line = job, file, first_line, last_line
+    return made

@@ -24,7 +24,7 @@ from transformer.load.older import NEW_READER, for_older_reader
 from transformer.load.preflight import lacks
 from transformer.load.statement import with_format
 from transformer.load.tls import tls_options
-from transformer.schema.ddl import create_table, differences
+from transformer.schema.ddl import count_rows, create_table, differences
 from transformer.schema.expression import quote_identifier
 from transformer.schema.layout import arrow_schema
 
@@ -315,6 +315,10 @@ class ClickHouse:
                 settings={**self._settings, **(settings or {}), "insert_deduplication_token": token},
                 fmt="JSONEachRow",
             )
+
+    def holds_rows(self, table: Table) -> bool:
+        """See `Destination.holds_rows`."""
+        return int(self.query(f"{count_rows(table)} FORMAT TSV")) > 0
 
     def query(self, sql: str) -> bytes:
         """See `Destination.query`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from transformer.errors import UsageError
-from transformer.load.address import Embedded, Nowhere, Server, parse_address
+from transformer.load.address import Embedded, Nowhere, ParquetFolder, Server, parse_address
 from transformer.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ class Destination(Protocol):
         the server took the rows, raising RetryError says that it may have taken them.
         """
 
+    def holds_rows(self, table: Table) -> bool:
+        """Whether the table holds a row of whatever version."""
+
     def ledger(self, table: Table) -> Ledger:
         """The ledger that is kept beside `table`; nothing is read or made yet."""
 
@@ -65,6 +68,10 @@ def open_destination(url: str = DEFAULT_DESTINATION, settings: Settings | None =
     match address:
         case Nowhere():
             return NullDestination()
+        case ParquetFolder():
+            from transformer.load.parquet import ParquetDestination
+
+            return ParquetDestination(address)
         case Embedded():
             from transformer.load.clickhouse import open_embedded
 
@@ -110,6 +117,10 @@ class NullDestination:
     def insert(self, table: Table, batches: Sequence[pa.RecordBatch], token: str) -> None:
         """Count the rows."""
         self.rows += sum(batch.num_rows for batch in batches)
+
+    def holds_rows(self, table: Table) -> bool:
+        """None is ever kept."""
+        return False
 
     def ledger(self, table: Table) -> Ledger:
         """One that keeps nothing either."""

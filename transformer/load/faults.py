@@ -90,6 +90,10 @@ _PRESSURE = {
     241,  # MEMORY_LIMIT_EXCEEDED
 }
 
+_UNREACHED = (
+    "Check host and port (the HTTP interface: 8123, or 8443 with https) and that the server is up, then run the same "
+    "command again."
+)
 _ACCESS = "Check the user in the URL and CLICKHOUSE_PASSWORD or CLICKHOUSE_PASSWORD_FILE."
 _GRANTS = (
     "Loading needs SELECT and INSERT on the table, CREATE TABLE where it does not exist yet, SELECT on system.tables, "
@@ -153,7 +157,7 @@ def translate(error: Exception, action: Action, address: Address) -> Dynamo2chEr
         )
     if network is not None or type(error).__name__ == "OperationalError":
         reason = _reason(network) if network is not None else "the connection broke off"
-        return RetryError(f"{address.url}: {reason}, {action.value}")
+        return RetryError(f"{address.url}: {reason}, {action.value}", remedy=_UNREACHED)
     if type(error).__name__ == "ProgrammingError":
         return UsageError(f"{address.url}: {_excerpt(str(error), action)}, {action.value}")
     return InternalError(f"{address.url}: {type(error).__name__}, {action.value}: {_excerpt(str(error), action)}")

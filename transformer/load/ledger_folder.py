@@ -55,7 +55,7 @@ class FolderLedger:
 
     def jobs(self, table: str) -> list[Job]:
         """See `Ledger.jobs`."""
-        folder = f"{self._root}/{_safe(table)}"
+        folder = f"{self._root}/{safe_name(table)}"
         events: dict[str, list[tuple[str, str]]] = {}
         for record in self._read_all(f"{folder}/events"):
             events.setdefault(str(record["job"]), []).append((str(record["at"]), str(record["event"])))
@@ -74,26 +74,26 @@ class FolderLedger:
         return begin(
             job,
             lambda: self.jobs(job.table),
-            lambda token: self._create(f"{self._root}/{_safe(job.table)}/jobs/{token}.json", job.to_record()),
+            lambda token: self._create(f"{self._root}/{safe_name(job.table)}/jobs/{token}.json", job.to_record()),
             self.where,
         )
 
     def note(self, job: Job, event: JobEvent) -> Job:
         """See `Ledger.note`."""
         at = moment(datetime.now(UTC))
-        path = f"{self._root}/{_safe(job.table)}/events/{job.job}-{secrets.token_hex(8)}.json"
+        path = f"{self._root}/{safe_name(job.table)}/events/{job.job}-{secrets.token_hex(8)}.json"
         self._create(path, {"job": job.job, "event": event.value, "at": at})
         return with_events(job, [(event, at)])
 
     def record(self, files: Sequence[FinishedFile]) -> None:
         """See `Ledger.record`. Of several, each is written whole; a crash between them leaves the first ones."""
         for file in files:
-            self._create(f"{self._root}/files/{_safe(file.job)}/{_safe(file.file)}.json", file.to_record())
+            self._create(f"{self._root}/files/{safe_name(file.job)}/{safe_name(file.file)}.json", file.to_record())
 
     def files(self, job: str) -> dict[str, FinishedFile]:
         """See `Ledger.files`."""
         try:
-            found = [FinishedFile.from_record(each) for each in self._read_all(f"{self._root}/files/{_safe(job)}")]
+            found = [FinishedFile.from_record(each) for each in self._read_all(f"{self._root}/files/{safe_name(job)}")]
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise unreadable(self.where, f"{type(error).__name__} {error}") from error
         return {file.file: file for file in found}
@@ -150,7 +150,7 @@ def _create_local(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """`name` as one segment of a path that leads nowhere else."""
     quoted = quote(name, safe=" ()+,=@!")
     return quoted if quoted.strip(".") else quoted.replace(".", "%2E")

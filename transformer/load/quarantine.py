@@ -11,13 +11,11 @@ import contextlib
 import errno
 import gzip
 import json
-import os
-import secrets
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
 
 from transformer.errors import Dynamo2chError, InternalError, RetryError, UsageError
+from transformer.load.publish import LocalFile, StoredFile
 from transformer.load.rejected import SUFFIX
 
 if TYPE_CHECKING:
@@ -25,15 +23,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from fsspec import AbstractFileSystem
-
     from transformer.errors import Verdict
+    from transformer.load.publish import Target
 
 # What the operator has to mend; any other failure of a disk or a store may be over at the next try.
 _PERMANENT = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EISDIR}
-
-# Held in memory for each open file of a store: the smallest part that S3 takes.
-_UPLOAD_BYTES = 5 * 1024 * 1024
 
 
 class Quarantine:
@@ -59,7 +53,7 @@ class Quarantine:
         """The quarantine file of the data file `name` (its name in the export), not yet opened."""
         # One flat folder: slashes are escaped, so that no name leads anywhere else.
         path = f"{self._root.rstrip('/')}/{quote(name, safe=' ()+,=@!')}{SUFFIX}"
-        return QuarantineFile(name, _LocalFile(path) if self._local else _StoredFile(self._fs, path))
+        return QuarantineFile(name, LocalFile(path) if self._local else StoredFile(self._fs, path))
 
 
 class QuarantineFile:
@@ -68,7 +62,7 @@ class QuarantineFile:
     As a context manager it is published on leaving, also after an error: what was rejected before stays known.
     """
 
-    def __init__(self, name: str, target: _Target) -> None:
+    def __init__(self, name: str, target: Target) -> None:
         self._name = name
         self._target = target
         self._out: BinaryIO | None = None
@@ -154,73 +148,3 @@ def _raw(raw: bytes) -> dict[str, str | None]:
         return {"raw": raw.decode()}
     except UnicodeDecodeError:
         return {"raw_base64": base64.b64encode(raw).decode()}
-
-
-class _Target(Protocol):
-    """One file that appears whole or not at all."""
-
-    @property
-    def url(self) -> str:
-        """Where it appears."""
-
-    def open(self) -> BinaryIO:
-        """A stream that nobody else sees yet."""
-
-    def publish(self, out: BinaryIO) -> None:
-        """Give the stream's content its name."""
-
-    def discard(self, out: BinaryIO) -> None:
-        """Drop the stream's content. Raises nothing: the caller has something else to report, or nothing."""
-
-
-class _LocalFile:
-    """A file on a local disk: under another name until it is whole and on the disk."""
-
-    def __init__(self, path: str) -> None:
-        self.url = path
-        self._path = Path(path)
-        self._temporary = self._path.with_name(f".{secrets.token_hex(8)}.part")
-
-    def open(self) -> BinaryIO:
-        """A new file that only its owner can read."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.fdopen(os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-
-    def publish(self, out: BinaryIO) -> None:
-        """See `_Target.publish`."""
-        out.flush()
-        os.fsync(out.fileno())
-        out.close()
-        self._temporary.replace(self._path)
-
-    def discard(self, out: BinaryIO) -> None:
-        """See `_Target.discard`."""
-        with contextlib.suppress(OSError):
-            out.close()
-        with contextlib.suppress(OSError):
-            self._temporary.unlink(missing_ok=True)
-
-
-class _StoredFile:
-    """An object of a store, or a file of another kind: fsspec holds it back until it is committed."""
-
-    def __init__(self, fs: AbstractFileSystem, path: str) -> None:
-        self.url: str = fs.unstrip_protocol(path)
-        self._fs = fs
-        self._path = path
-
-    def open(self) -> BinaryIO:
-        """The beginning of an upload."""
-        return cast("BinaryIO", self._fs.open(self._path, "wb", block_size=_UPLOAD_BYTES, autocommit=False))
-
-    def publish(self, out: BinaryIO) -> None:
-        """See `_Target.publish`."""
-        out.close()
-        out.commit()  # type: ignore[attr-defined]
-
-    def discard(self, out: BinaryIO) -> None:
-        """See `_Target.discard`."""
-        with contextlib.suppress(Exception):
-            out.close()
-        with contextlib.suppress(Exception):
-            out.discard()  # type: ignore[attr-defined]
