@@ -37,6 +37,12 @@ def resolve_table(
     return replace(table, name=name)
 
 
+def default_path(name: str) -> Path | None:
+    """schemas/<name>.yaml, or None for a name that leads out of the folder: it may come from a manifest."""
+    path = Path(SCHEMA_FOLDER) / f"{name}.yaml"
+    return path if path.parent == Path(SCHEMA_FOLDER) else None
+
+
 def _schema_file(name: str | None, export: str) -> Path:
     """schemas/<table>.yaml for the table asked for or named in the manifest. Raises UsageError when it is not there."""
     if name is None:
@@ -44,11 +50,10 @@ def _schema_file(name: str | None, export: str) -> Path:
             f"{export} does not say which table it holds, so there is no schema file to look for",
             remedy="Name one with --schema FILE, or the table with --table NAME.",
         )
-    path = Path(SCHEMA_FOLDER) / f"{name}.yaml"
-    # A name from a manifest or a command line must not lead out of the folder.
-    if path.parent != Path(SCHEMA_FOLDER) or not path.is_file():
+    path = default_path(name)
+    if path is None or not path.is_file():
         raise UsageError(
-            f"there is no schema file {path} for table {name}",
-            remedy="Write one (README, `The schema file`), or name another with --schema FILE.",
+            f"there is no schema file {Path(SCHEMA_FOLDER) / f'{name}.yaml'} for table {name}",
+            remedy="Make one with dynamo2ch schema infer EXPORT -o FILE, or name another with --schema FILE.",
         )
     return path
