@@ -17,7 +17,7 @@ TO ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults test-servers test-security fuzz fuzz-brief fuzz-bounds check format clean docs test-wheel
+.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults test-servers test-security fuzz fuzz-brief fuzz-bounds test-parity guide check format clean docs test-wheel
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,13 @@ test-bounds: setup ## kernel tests with every index checked
 test-exact: setup ## slow: a million items read back and compared in every column, and memory as the input grows
 	@rm -rf $(KERNEL_CACHE)/exact
 	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/exact $(PYTEST) -q -s -m slow -o faulthandler_timeout=1200 tests/readback
+
+test-parity: setup ## slow, 5 minutes: the landing view against the kernels over 200 schemas, and to the last depth
+	@rm -rf $(KERNEL_CACHE)/parity
+	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/parity $(PYTEST) -q -m slow -o faulthandler_timeout=1200 tests/clickpipe
+
+guide: setup ## half a minute: the five steps of ClickHouse's guide with doubles of AWS and of the Cloud API, and the proof
+	@PYTHONPATH=tests $(BIN)/python tests/clickpipe_guide.py
 
 # Older engines, each in an environment of its own: what the Arrow readers and defaults of older servers do with our inserts.
 SERVERS := 3.1.2 3.7.2

@@ -29,10 +29,10 @@ app()
 """
 _STARTS = """
 import time
-begin = time.perf_counter()
+begin = time.process_time()
 import numpy, pyarrow, numba
 import pyarrow.compute, isal.isal_zlib, fsspec
-imports = time.perf_counter() - begin
+imports = time.process_time() - begin
 import numpy as np
 from transformer.schema.file import load_schema
 from transformer.decode.decoder import SLACK, Decoder
@@ -41,7 +41,7 @@ line = b'{"Item":{"customer":{"S":"c"},"order_no":{"N":"1"}}}'
 block = np.zeros(len(line) + SLACK, np.uint8)
 block[: len(line)] = np.frombuffer(line, np.uint8)
 decoder.step(block, 0, len(line), max_items=1, max_bytes=1 << 20)
-print(imports, time.perf_counter() - begin)
+print(imports, time.process_time() - begin)
 """
 
 
@@ -77,8 +77,8 @@ def start(rounds: int) -> dict[str, Any]:
         "empty_app_cpu_s": round(median(theirs), 3),
         "help_ratio": round(median(ours) / median(theirs), 3),
         "help_imports": imported,
-        "imports_s": round(imports, 3),
-        "first_batch_s": round(whole, 3),
+        "imports_cpu_s": round(imports, 3),
+        "first_batch_cpu_s": round(whole, 3),
         "first_batch_ratio": round(ratio, 3),
     }
 

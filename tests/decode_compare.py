@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transformer.decode.decoder import SLACK, Decoder, Step
+from transformer.decode.envelope import Envelope
 from transformer.decode.position import redact
 from transformer.decode.reference import Reference
 from transformer.errors import Verdict
@@ -84,10 +85,16 @@ def block(data: bytes, slack: int = SLACK) -> np.ndarray:
 
 
 def decode(
-    table: Table, data: bytes, *, version: int = 0, slack: int = SLACK, max_items: int = 1 << 30
+    table: Table,
+    data: bytes,
+    *,
+    version: int = 0,
+    slack: int = SLACK,
+    max_items: int = 1 << 30,
+    envelope: Envelope = Envelope.ITEM,
 ) -> tuple[list[dict[str, object]], Rejects, list[Step]]:
     """All rows and rejects of `data`, decoded by the kernels, with reject positions counted from its start."""
-    decoder = Decoder(table, version=version)
+    decoder = Decoder(table, version=version, envelope=envelope)
     buffer = block(data, slack)
     rows: list[dict[str, object]] = []
     rejects: Rejects = []
@@ -106,9 +113,11 @@ def decode(
     return rows, rejects, steps
 
 
-def judge(table: Table, data: bytes, *, version: int = 0) -> tuple[list[dict[str, object]], Rejects]:
+def judge(
+    table: Table, data: bytes, *, version: int = 0, envelope: Envelope = Envelope.ITEM
+) -> tuple[list[dict[str, object]], Rejects]:
     """The same by the slow twin."""
-    twin = Reference(table, version=version)
+    twin = Reference(table, version=version, envelope=envelope)
     rows: list[dict[str, object]] = []
     rejects: Rejects = []
     at = 0
@@ -123,9 +132,9 @@ def judge(table: Table, data: bytes, *, version: int = 0) -> tuple[list[dict[str
     return rows, rejects
 
 
-def assert_same(table: Table, data: bytes, **options: int) -> None:
+def assert_same(table: Table, data: bytes, *, envelope: Envelope = Envelope.ITEM, **options: int) -> None:
     """Both engines give the same rows and the same rejects."""
-    rows, rejects, _ = decode(table, data, **options)
-    wanted_rows, wanted_rejects = judge(table, data)
+    rows, rejects, _ = decode(table, data, envelope=envelope, **options)
+    wanted_rows, wanted_rejects = judge(table, data, envelope=envelope)
     assert rejects == wanted_rejects
     assert rows == wanted_rows

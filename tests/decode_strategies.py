@@ -250,7 +250,12 @@ class Writer:
 
     def line(self, item: Members) -> bytes:
         """The line of a full export that holds `item`."""
-        return self._object([("Item", self._map(item))], shuffle=False).encode("utf-8", "surrogatepass")
+        return self.envelope([("Item", item)])
+
+    def envelope(self, maps: list[tuple[str, Members]]) -> bytes:
+        """A line whose outermost object has these members, each a map of attributes."""
+        members = [(name, self._map(entries)) for name, entries in maps]
+        return self._object(members, shuffle=False).encode("utf-8", "surrogatepass")
 
     def value(self, value: Typed) -> str:
         """The JSON text of a typed value."""

@@ -93,7 +93,8 @@ class PressureError(RetryError):
 class VerdictClass(IntEnum):
     """The order in which a line is judged. The verdict is the first failing class, at its lowest byte offset.
 
-    In class COLUMN the columns are judged in schema order, and one column at its lowest byte offset.
+    In class COLUMN the columns are judged in schema order, and one column at its lowest byte offset. KEYS concerns
+    incremental exports only.
     """
 
     UTF8 = 1
@@ -101,6 +102,7 @@ class VerdictClass(IntEnum):
     TYPES = 3
     VALUES = 4
     COLUMN = 5
+    KEYS = 6
 
 
 class RejectCode(IntEnum):
@@ -131,6 +133,7 @@ class RejectCode(IntEnum):
     UNKNOWN_ENUM = 57
     NOT_A_MAP = 58
     UNMAPPED = 59
+    KEYS_DIFFER = 60
 
     @property
     def verdict_class(self) -> VerdictClass:
@@ -169,6 +172,7 @@ _REASONS: dict[RejectCode, str] = {
     RejectCode.UNKNOWN_ENUM: "the string is no name of the Enum",
     RejectCode.NOT_A_MAP: "the path of a column runs through a value that is not a map",
     RejectCode.UNMAPPED: "an attribute has no column and the schema says to reject those",
+    RejectCode.KEYS_DIFFER: "Keys does not hold exactly the key of the schema, with the values that NewImage has",
 }
 
 

@@ -83,6 +83,8 @@ class Settings:
         the same file; DYNAMO2CH_CLIENT_CERT, DYNAMO2CH_CLIENT_KEY.
     retry_seconds: for how long a call to the destination is tried again once a load has begun;
         DYNAMO2CH_RETRY_SECONDS.
+    cloud_key_id, cloud_key_secret: of the ClickHouse Cloud API; CLICKHOUSE_CLOUD_KEY_ID, and
+        CLICKHOUSE_CLOUD_KEY_SECRET or the text of the file that CLICKHOUSE_CLOUD_KEY_SECRET_FILE names.
     log_level, log_format: DYNAMO2CH_LOG_LEVEL, DYNAMO2CH_LOG_FORMAT. `auto` is text on a terminal and JSON elsewhere.
     """
 
@@ -95,6 +97,8 @@ class Settings:
     ca_cert: str = ""
     client_cert: str = ""
     client_key: str = ""
+    cloud_key_id: str = ""
+    cloud_key_secret: Secret | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -114,6 +118,8 @@ class Settings:
             ca_cert=environ.get("DYNAMO2CH_CA_CERT", ""),
             client_cert=environ.get("DYNAMO2CH_CLIENT_CERT", ""),
             client_key=environ.get("DYNAMO2CH_CLIENT_KEY", ""),
+            cloud_key_id=environ.get("CLICKHOUSE_CLOUD_KEY_ID", ""),
+            cloud_key_secret=_secret(environ, "CLICKHOUSE_CLOUD_KEY_SECRET"),
         )
 
 

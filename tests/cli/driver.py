@@ -30,8 +30,8 @@ class Decoder(TwinDecoder):
     RECORDS = 3
     _first = True
 
-    def __init__(self, table: object, *, version: int) -> None:
-        super().__init__(table, version=version, before=self._before_step)  # type: ignore[arg-type]
+    def __init__(self, table: object, **options: object) -> None:
+        super().__init__(table, before=self._before_step, **options)  # type: ignore[arg-type]
 
     def _before_step(self) -> None:
         if Decoder._first:

@@ -35,7 +35,17 @@ def spoiled(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["snapshot", "--help"], ["schema", "--help"], ["query", "--help"], ["synth", "--help"], ["--version"]],
+    [
+        ["--help"],
+        ["snapshot", "--help"],
+        ["schema", "--help"],
+        ["query", "--help"],
+        ["synth", "--help"],
+        ["--version"],
+        ["increment", "--help"],
+        ["sync", "--help"],
+        ["export", "start", "--help"],
+    ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     program = (

@@ -49,7 +49,7 @@ WIDE_OPEN = Table(
 
 @st.composite
 def decodable_cases(draw):
-    """Cases whose table the decoder accepts: it refuses columns that contradict each other."""
+    """Cases whose table the decoder accepts: it refuses columns that contradict each other, and defaults with parts."""
     table, text = draw(cases())
     try:
         Decoder(table, version=0)

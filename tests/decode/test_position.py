@@ -157,7 +157,7 @@ def test_a_path_in_a_long_and_deep_line_is_short() -> None:
         ('{"Item":{"x":1}', ["a"], None),
         ('{"Item":{"a":{"S":"\\ud800"}}}', ["b"], None),
         ('{"a":{"S":"x"}}', ["b"], None),
-        ('{"Keys":{"a":{"S":"x"}},"Item":{}}', ["b"], None),
+        ('{"Other":{"a":{"S":"x"}},"Item":{}}', ["b"], None),
         ('{"Item":"secret"}', ["b"], None),
         ('["secret"]', ["b"], None),
         ("not json", [], "not json"),

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from transformer.decode.envelope import Envelope
 from transformer.decode.position import redact
 from transformer.decode.reference import Reference
 from transformer.errors import Verdict
@@ -51,9 +52,17 @@ class TwinDecoder:
 
     RECORDS = 512  # of a step at most, so that a chunk takes several
 
-    def __init__(self, table: Table, *, version: int, before: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        table: Table,
+        *,
+        version: int = 0,
+        envelope: Envelope = Envelope.ITEM,
+        before: Callable[[], None] = lambda: None,
+    ) -> None:
         self._table = table
-        self._twin = Reference(table, version=version)
+        self._keys = "Item" if envelope is Envelope.ITEM else "Keys"
+        self._twin = Reference(table, version=version, envelope=envelope)
         self._before = before
         self.schema = arrow_schema(table)
 
@@ -77,7 +86,7 @@ class TwinDecoder:
             elif judged is not None:
                 rows.append(judged)
                 for seen, column in zip(tags, self._table.key_columns, strict=True):
-                    seen.add(_tag(line, column.path))
+                    seen.add(_tag(line, self._keys, column.path))
             at = min(stop + 1, len(data))
             lines += 1
         return TwinStep(at, lines, items, self._batch(rows), rejects, tuple(frozenset(seen) for seen in tags))
@@ -90,9 +99,9 @@ class TwinDecoder:
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
-def _tag(line: bytes, path: ItemPath) -> str:
-    """The type tag of the value at `path`."""
-    members = json.loads(line)["Item"]
+def _tag(line: bytes, image: str, path: ItemPath) -> str:
+    """The type tag of the value at `path` of the map `image`."""
+    members = json.loads(line)[image]
     for step in path[:-1]:
         members = members[step]["M"]
     return str(next(iter(members[path[-1]])))

@@ -11,11 +11,12 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from transformer.cli import config, estimate, jobs, options, report, verify
+from transformer.cli import aws, clickpipe, config, estimate, jobs, options, report, synth_history, verify
+from transformer.cli.increment import increment
 from transformer.cli.render import forget_stdout, show, show_error
 from transformer.cli.warm import warm
 from transformer.errors import Dynamo2chError, ExitCode, RetryError, SchemaError, UsageError
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 schema_app = typer.Typer(help="Schema files: validate them, print their SQL.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
+app.add_typer(clickpipe.app, name="clickpipe")
 verify.register(app)
 jobs.register(app)
 estimate.register(app)
@@ -84,35 +86,20 @@ def snapshot(
     schema: options.Schema = None,
     to: options.To = None,
     table: options.Table = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", metavar="N", help="Threads that read and decode. Default: one a core.")
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            "--memory",
-            metavar="SIZE",
-            help="Memory for data in flight, such as 512MiB, on top of the program's own. Default: 256MiB a worker.",
-        ),
-    ] = None,
-    max_rejects: Annotated[
-        int,
-        typer.Option(
-            "--max-rejects", metavar="N", help="Rejected items that still count as success. Never stops a load."
-        ),
-    ] = 0,
+    workers: options.Workers = None,
+    memory: options.Memory = None,
+    max_rejects: options.MaxRejects = 0,
     stop_after_rejects: Annotated[
         int | None, typer.Option("--stop-after-rejects", metavar="N", help="End early once N items are rejected.")
     ] = None,
-    rejects: Annotated[
-        str | None,
-        typer.Option(
-            "--rejects", metavar="URL", help="Folder for rejected items. Default: .dynamo2ch/rejects/<export>."
-        ),
-    ] = None,
-    restart: Annotated[
+    rejects: options.Rejects = None,
+    restart: options.Restart = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Load into a table beside, and exchange the two when all of it is in.")
+    ] = False,
+    tombstone_missing: Annotated[
         bool,
-        typer.Option("--restart", help="Give up what earlier runs of this export have loaded; load all of it again."),
+        typer.Option("--tombstone-missing", help="Load over the table, and mark what the export lacks as deleted."),
     ] = False,
     shard: options.Shard = None,
     ledger: options.Ledger = None,
@@ -128,17 +115,20 @@ def snapshot(
     report_file: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page about the run as well.")
     ] = None,
+    engine: Annotated[
+        Literal["client", "server"],
+        typer.Option("--engine", help="Who decodes: this program, or the server with generated SQL (slower)."),
+    ] = "client",
+    s3_role: Annotated[
+        str, typer.Option("--s3-role", metavar="ARN", help="Role with which the server engine reads from S3.")
+    ] = "",
     as_json: options.Json = False,
     storage_option: options.StorageOption = None,
 ) -> None:
     """Load a full export into a ClickHouse table; goes on where an earlier run has ended."""
-    from transformer.cli.progress import bars_wanted, observer
-    from transformer.cli.signals import handled
-    from transformer.cli.summary import summarise
+    from transformer.cli.load import load_on_server, run_load
     from transformer.job.budget import parse_size
     from transformer.job.request import SnapshotRequest
-    from transformer.job.snapshot import run
-    from transformer.job.stop import StopSwitch
 
     request = SnapshotRequest(
         export=export,
@@ -157,28 +147,27 @@ def snapshot(
         dry_run=dry_run,
         storage_options=options.storage_options(storage_option),
     )
-    stop = StopSwitch()
-    bars = bars_wanted()
-    with handled(stop, as_log=not bars), observer(bars=bars, debug=_Settings.debug) as observe:
-        result = run(request, observe=observe, stop=stop)
-    unwritten: Dynamo2chError | None = None
-    if as_json or result.files:
-        try:
-            show(result.to_dict(), lambda: summarise(result, to=to), as_json=as_json)
-        except RetryError as error:  # what the run has done must be told all the same
-            unwritten = error
-    if result.error is not None:
-        show_error(result.error, debug=_Settings.debug, where=result.error_file)
-    elif result.exit_code == ExitCode.INPUT:
-        show_error(result.too_many_rejects(), debug=False)
-    if report_file is not None:
-        try:
-            report.write(result.to_dict(), report_file)
-        except UsageError as error:  # the run counts for more than what is told about it
-            unwritten = unwritten or error
-    if unwritten is not None:
-        show_error(unwritten, debug=_Settings.debug)
-    raise typer.Exit(result.exit_code or (ExitCode.DONE if unwritten is None else unwritten.exit_code))
+    if replace and tombstone_missing:
+        raise UsageError("--replace and --tombstone-missing exclude each other")
+    if engine == "server":
+        if replace or tombstone_missing:
+            raise UsageError("--replace and --tombstone-missing need --engine client")
+        load_on_server(request, role=s3_role, as_json=as_json)
+    run_load(
+        request,
+        how="replace" if replace else "tombstone_missing" if tombstone_missing else "load",
+        debug=_Settings.debug,
+        as_json=as_json,
+        report_file=report_file,
+    )
+
+
+app.command(epilog=_EXIT_CODES)(increment)
+app.command(epilog=_EXIT_CODES)(aws.sync)
+app.command(epilog=_EXIT_CODES)(aws.repair)
+app.command()(aws.iam)
+app.add_typer(aws.stream_app, name="stream")
+app.add_typer(aws.export_app, name="export")
 
 
 @schema_app.command("check")
@@ -251,11 +240,20 @@ def synth(
     ratio: Annotated[
         float | None, typer.Option("--ratio", metavar="R", help="How well the data compresses, 4 to 15.")
     ] = None,
+    changes: Annotated[
+        int | None,
+        typer.Option("--changes", metavar="N", help="Make N writes to the items, and incremental exports of them too."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Write a full export as AWS writes it, made of seeded random items."""
     from transformer.synth.export import write_export
 
+    if changes is not None:
+        synth_history.write(
+            directory, shape=shape, items=items, files=files, seed=seed, changes=changes, as_json=as_json
+        )
+        return
     export = write_export(directory, shape=shape, items=items, files=files, seed=seed, ratio=ratio)
     record = {
         "export": str(export.path),

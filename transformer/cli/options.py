@@ -51,6 +51,28 @@ StorageOption = Annotated[
 ]
 
 
+Workers = Annotated[
+    int | None, typer.Option("--workers", metavar="N", help="Threads that read and decode. Default: one a core.")
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="Memory for data in flight, such as 512MiB, on top of the program's own. Default: 256MiB a worker.",
+    ),
+]
+MaxRejects = Annotated[
+    int,
+    typer.Option("--max-rejects", metavar="N", help="Rejected items that still count as success. Never stops a load."),
+]
+Rejects = Annotated[
+    str | None,
+    typer.Option("--rejects", metavar="URL", help="Folder for rejected items. Default: .dynamo2ch/rejects/<export>."),
+]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Give up what earlier runs of this export have loaded; load all of it again.")
+]
 Shard = Annotated[
     str | None,
     typer.Option(

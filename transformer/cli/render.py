@@ -78,6 +78,12 @@ def forget_stdout() -> None:
     os.close(nowhere)
 
 
+def note(text: str) -> None:
+    """Say something beside the result: a line on stderr."""
+    sys.stderr.write(printable(text) + "\n")
+    sys.stderr.flush()
+
+
 def show_error(error: BaseException, *, debug: bool, where: str = "") -> None:
     """Print what went wrong: message and remedy, or for a bug one line; with `debug` the traceback before it.
 

@@ -31,6 +31,8 @@ def summarise(result: SnapshotResult, *, to: str | None) -> str:
     lines += _counts(result)
     lines += _rejects(result)
     lines += _not_loaded(result)
+    if result.exact_until:
+        lines.append(f"  exact     the table is as the source was at {result.exact_until}")
     lines += [f"  warning   {warning}" for warning in result.warnings]
     lines += _speed(result)
     follow_up = _next(result, to)

@@ -119,11 +119,19 @@ class ArrayBuilder:
         self.faults: list[Fault] = []
         # Records whose parts are missing only because what should hold them is no map: that fault says it all.
         self._muted: frozenset[int] = frozenset()
+        # Which rows have an image, and which of them the column in hand may find fault with (None: all).
+        self._image: np.ndarray | None = None
+        self._judged: np.ndarray | None = None
         self._buffer = np.zeros(0, np.uint8)
 
-    def begin(self, buffer: np.ndarray) -> None:
-        """Start a step over the spans that were just located in `buffer`."""
+    def begin(self, buffer: np.ndarray, image: np.ndarray | None) -> None:
+        """Start a step over the spans that were just located in `buffer`.
+
+        image: bool per row, False for a tombstone, whose columns outside the key get the default of their type; None
+        when there are no tombstones.
+        """
         self._buffer = buffer
+        self._image = image
         self.faults = []
 
     def source(self, node: Node) -> Source:
@@ -148,6 +156,7 @@ class ArrayBuilder:
         change: the column's conversion. filled: spans with its default filled in, if it has one. drop: its drop node.
         """
         self._muted = frozenset()
+        self._judged = None if is_key else self._image
         for node in nodes[:-1]:
             self._mute(self._survey(self.source(node), MAPS, required=False, wrong=RejectCode.NOT_A_MAP))
         leaf = filled if filled is not None else self.source(nodes[-1])
@@ -175,10 +184,13 @@ class ArrayBuilder:
         longest = int(result[columns.LONGEST_ESCAPED])
         if len(self._text) < longest + 128:
             self._text = np.zeros(2 * longest + 128, np.uint8)
-        validity = pa.py_buffer(bitmap) if result[columns.NULLS] else None
+        # Where a value is required, one that is missing is a fault, or its row a tombstone: a zero, never a null.
+        validity = pa.py_buffer(bitmap) if result[columns.NULLS] and not required else None
         return Survey(validity, int(result[columns.TOTAL_LENGTH]), rows[:found, columns.F_RECORD] if found else None)
 
     def _note(self, source: Source, rows: np.ndarray) -> None:
+        if self._judged is not None and source.level == 0:
+            rows = rows[self._judged[rows[:, columns.F_RECORD]]]
         for record, code in rows.tolist():
             if record in self._muted:
                 continue
@@ -228,9 +240,8 @@ class ArrayBuilder:
                 return self._instants(source, self._survey(source, STRINGS, required=required), type_)
             case UUID():
                 return self._uuids(source, self._survey(source, STRINGS, required=required))
-            case Enum(_, members):
-                survey = self._survey(source, STRINGS, required=required)
-                return self._names(source, survey, [name for name, _ in members])
+            case Enum():
+                return self._names(source, self._survey(source, STRINGS, required=required), type_, required=required)
             case _:
                 raise InternalError(f"no column kernel for {type_.sql}")
 
@@ -324,13 +335,23 @@ class ArrayBuilder:
         self._note(source, rows[:found])
         return pa.Array.from_buffers(pa.binary(16), source.size, [survey.validity, pa.py_buffer(out)])
 
-    def _names(self, source: Source, survey: Survey, names: Sequence[str]) -> pa.Array:
+    def _names(self, source: Source, survey: Survey, type_: Enum, *, required: bool) -> pa.Array:
         """Enum values travel by name: a wrong number would be stored, a wrong name fails the whole insert."""
         text = self._texts(source, survey, pa.string(), DROP_NOTHING)
-        known = pc.is_in(text, value_set=pa.array(names, pa.string()), skip_nulls=True)
-        for record in np.flatnonzero(~np.asarray(known) & np.asarray(text.is_valid())).tolist():
+        held = source.tag[source.base : source.base + source.size] > layout.NULL
+        known = pc.is_in(text, value_set=pa.array([name for name, _ in type_.members], pa.string()), skip_nulls=True)
+        for record in np.flatnonzero(~np.asarray(known) & held).tolist():
             self._note(source, np.array([[record, RejectCode.UNKNOWN_ENUM]], np.int32))
+        if required and not held.all():
+            text = pc.if_else(pa.array(held), text, type_.default)
         return text
+
+    def times(self, node: Node) -> pa.Array:
+        """The version of each row: the N at `node`, a whole number of microseconds since 1970 that Int64 holds."""
+        source = self.source(node)
+        self._muted, self._judged = frozenset(), None
+        survey = self._survey(source, _bits(layout.N), required=True)
+        return self._scaled(source, survey, pa.int64(), 0, magnitudes(2**63 - 1, 0), 8)
 
     def _list(self, node: Node, source: Source, element: Type, change: Convert | None, drop: int) -> pa.Array:
         child = _required(node.child)
@@ -387,7 +408,7 @@ class ArrayBuilder:
         while True:
             out = np.empty(room, np.uint8)
             end = texts.write_raw(
-                self._buffer, source.start, source.base, source.size, self._plan.root_drop, offsets, out,
+                self._buffer, source.start, source.tag, source.base, source.size, self._plan.root_drop, offsets, out,
                 self._members, self._pieces, self._plan.drops, self._plan.drop_names, self._parts,
             )  # fmt: skip
             if end >= 0:

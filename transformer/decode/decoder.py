@@ -15,14 +15,19 @@ import pyarrow as pa
 
 from transformer.decode.arrays import LISTS, MAPS, ArrayBuilder, Fault
 from transformer.decode.defaults import Defaults
+from transformer.decode.envelope import Envelope
 from transformer.decode.kernels import layout
 from transformer.decode.kernels.grammar import original_position
+from transformer.decode.kernels.keys import mark_unequal
 from transformer.decode.kernels.lines import LINES, SIZE, index_lines
 from transformer.decode.kernels.locate import locate, settle
 from transformer.decode.kernels.primitives import PADDING
 from transformer.decode.plan import Plan
 from transformer.decode.position import path_at, path_text, redact
 from transformer.decode.program import BatchWriter
+from transformer.decode.reference_change import keys_agree
+from transformer.decode.reference_item import read_change
+from transformer.decode.reference_json import FaultError
 from transformer.decode.spans import Spans
 from transformer.errors import InternalError, RejectCode, Verdict
 from transformer.schema.layout import arrow_schema
@@ -31,7 +36,7 @@ from transformer.schema.table import UnmappedPolicy
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from transformer.decode.plan import Node
+    from transformer.decode.plan import Changes, Node
     from transformer.schema.table import Table
 
 SLACK = 1 << 18
@@ -75,9 +80,10 @@ class Step:
 
 
 class Decoder:
-    """Decodes lines of full exports into rows of one table.
+    """Decodes lines of one kind of export into rows of one table.
 
-    table: the destination. version: the version that every row gets, in microseconds since 1970.
+    table: the destination. version: the version that every row of a full export gets, in microseconds since 1970;
+    changes have their own. envelope: the kind of lines.
     wanted: names of the row columns to make, None for all. The others are walked over, which checks their JSON and
     their tags, but not made, so their values are not judged: a text that is no number, or does not fit, stays unseen
     there. (Walking over an attribute as if it had no column would cost more than its column does: 1.75 times the CPU
@@ -86,9 +92,16 @@ class Decoder:
     Not safe to share between threads: every thread has its own.
     """
 
-    def __init__(self, table: Table, *, version: int, wanted: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        table: Table,
+        *,
+        version: int = 0,
+        envelope: Envelope = Envelope.ITEM,
+        wanted: Collection[str] | None = None,
+    ) -> None:
         self._table = table
-        self._plan = Plan(table)
+        self._plan = Plan(table, envelope)
         self._spans = Spans(self._plan)
         self._builder = ArrayBuilder(self._plan, self._spans)
         full = arrow_schema(table)
@@ -97,6 +110,7 @@ class Decoder:
         self._drops = [self._plan.drop_node(column.path) for column in table.columns]
         self._keys = [self._column_number(name) for name in table.key]
         self._defaults = Defaults(table)
+        self._with_default = [i for i in range(len(table.columns)) if self._defaults.text(i) is not None]
         self._writer = BatchWriter(table, self._plan, self._spans, self._defaults, version=version, schema=self.schema)
 
     def _column_number(self, name: str) -> int:
@@ -170,8 +184,12 @@ class Decoder:
         table, spans = self._table, self._spans
         rows = int(spans.counts[0])
         builder = self._builder
-        builder.begin(buffer)
+        image = self._images(rows)
+        builder.begin(buffer, image)
         batch, failed = self._writer.write(buffer)
+        if image is not None:
+            # The writer knows no tombstones. What it has found missing in them has failed; defaults it has filled in.
+            failed = sorted({*failed, *self._with_default})
         verdicts: dict[int, _Finding] = {}
         for i in failed:
             column, made = table.columns[i], self.schema.get_field_index(table.columns[i].name)
@@ -180,15 +198,18 @@ class Decoder:
                 column.type,
                 column.convert,
                 is_key=column.name in table.key,
-                filled=self._defaults.fill(i, builder.source(self._plan.leaves[i][-1])),
+                filled=self._defaults.fill(i, builder.source(self._plan.leaves[i][-1]), image),
                 drop=self._drops[i],
             )
             batch = batch.set_column(made, self.schema.field(made), array)
             if builder.faults:
-                self._judge(builder.faults, column.name, buffer, verdicts)
+                self._judge(builder.faults, column.name, self._keys_or_item(column.name), verdicts)
                 builder.faults = []
+        if self._plan.changes is not None:
+            batch = self._versioned(batch, self._plan.changes, image, verdicts)
         if table.unmapped_policy is UnmappedPolicy.REJECT:
             self._judge_unmapped(buffer, verdicts)
+        self._judge_keys(buffer, rows, verdicts)
         keep = np.ones(rows, np.bool_)
         keep[list(verdicts)] = False
         key_tags = tuple(self._tags(self._plan.leaves[number][-1], keep) for number in self._keys)
@@ -203,9 +224,68 @@ class Decoder:
             spans.enlarge(spans.pending)
         return Step(size, lines, items, batch, rejects, key_tags)
 
-    def _judge(self, faults: list[Fault], column: str, buffer: np.ndarray, findings: dict[int, _Finding]) -> None:
-        """Of each row's faults in one column, keep the leftmost, unless an earlier column had one already."""
-        spans, item = self._spans, self._builder.source(self._plan.item)
+    def _images(self, rows: int) -> np.ndarray | None:
+        """Which rows have an item, as bool; None when all have."""
+        if self._plan.changes is None:
+            return None
+        source = self._builder.source(self._plan.item)
+        image = source.tag[source.base : source.base + rows] != layout.MISSING
+        return None if image.all() else image
+
+    def _keys_or_item(self, column: str) -> Node:
+        """The map in which a column's attribute is missed."""
+        changes = self._plan.changes
+        return changes.keys if changes is not None and column in self._table.key else self._plan.item
+
+    def _versioned(
+        self, batch: pa.RecordBatch, changes: Changes, image: np.ndarray | None, findings: dict[int, _Finding]
+    ) -> pa.RecordBatch:
+        """The batch with the times of the writes as versions, and tombstones marked."""
+        builder, first = self._builder, len(self._table.columns)
+        batch = batch.set_column(first, self.schema.field(first), builder.times(changes.time))
+        if builder.faults:
+            self._judge(builder.faults, self._table.version_column, changes.metadata, findings)
+            builder.faults = []
+        if image is None:
+            return batch
+        deleted = pa.array((~image).astype(np.uint8))
+        return batch.set_column(first + 1, self.schema.field(first + 1), deleted)
+
+    def _judge_keys(self, buffer: np.ndarray, rows: int, findings: dict[int, _Finding]) -> None:
+        """Of changes: Keys must hold the key attributes and nothing else, with the values of the new image.
+
+        Bytes are compared; a line on which they differ is asked slowly, because `1` and `1.0` are one number.
+        """
+        changes, spans = self._plan.changes, self._spans
+        if changes is None:
+            return
+        keys, item = self._builder.source(changes.keys), self._builder.source(self._plan.item)
+        marks = np.zeros(rows, np.uint8)
+        size = np.full(rows, changes.keys_size, np.int64)
+        for in_keys, in_image in changes.pairs:
+            one, other = self._builder.source(in_keys), self._builder.source(in_image)
+            size += spans.length[one.base : one.base + rows]
+            mark_unequal(
+                buffer, spans.start, spans.length, spans.tag, item.base, one.base, other.base, rows, marks
+            )  # fmt: skip
+        differ = (marks != 0) | (spans.length[keys.base : keys.base + rows] != size)
+        names = {str(in_keys.path[-1]) for in_keys, _ in changes.pairs}
+        for row in np.flatnonzero(differ).tolist():
+            line = int(spans.rows[row, layout.W_ITEM])
+            try:
+                agree = keys_agree(read_change(buffer[spans.starts[line] : spans.ends[line]].tobytes()), names)
+            except FaultError:
+                agree = False  # a fault of an earlier class, which the verdict on the row will find
+            if not agree:
+                place = int(spans.start[keys.base + row])
+                findings.setdefault(row, _Finding(RejectCode.KEYS_DIFFER, place, "", ""))
+
+    def _judge(self, faults: list[Fault], column: str, home: Node, findings: dict[int, _Finding]) -> None:
+        """Of each row's faults in one column, keep the leftmost, unless an earlier column had one already.
+
+        home: the map whose brace is the place of what is missing.
+        """
+        spans, item = self._spans, self._builder.source(home)
         found: dict[int, _Finding] = {}
         for fault in faults:
             row = self._row_of(fault.level, fault.record)

@@ -78,13 +78,16 @@ class Defaults:
         """Where `place` wrote the texts."""
         return self._place
 
-    def fill(self, number: int, source: Source) -> Source | None:
-        """The spans of column `number` with its default where a value is missing or NULL; None without a default."""
+    def fill(self, number: int, source: Source, image: np.ndarray | None) -> Source | None:
+        """The spans of column `number` with its default where a value is missing or NULL; None without a default.
+
+        image: bool per row, False for a tombstone, which gets no default of the schema; None when there is none.
+        """
         if number not in self._spans:
             return None
         at, size, held = self._spans[number]
         span = slice(source.base, source.base + source.size)
         start, length, tag = source.start[span].copy(), source.length[span].copy(), source.tag[span].copy()
-        gone = tag <= layout.NULL
+        gone = tag <= layout.NULL if image is None else (tag <= layout.NULL) & image
         start[gone], length[gone], tag[gone] = self._place + at, size, held
         return source._replace(start=start, length=length, tag=tag, base=0)

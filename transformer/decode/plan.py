@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from transformer.decode.envelope import KEYS, METADATA, WRITE_TIME, Envelope
 from transformer.decode.kernels import layout
 from transformer.decode.kernels.layout import DROP_ALL, DROP_NOTHING, DROP_WIDTH
 from transformer.decode.kernels.primitives import PADDING
@@ -32,8 +33,8 @@ class Node:
     """One place in the item.
 
     number: its row in the node table. shape: bits of `layout`. level: the record counter its spans are numbered by.
-    path: the declared steps to it. fields: known members by name. child: elements of its list, or values of its map
-    read as a dict; keys: the names of that map.
+    path: the declared steps to it. fields: known members by name. required: whether every line has it. child: elements
+    of its list, or values of its map read as a dict; keys: the names of that map.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Node:
     path: tuple[Step, ...]
     shape: int = 0
     fields: dict[str, Node] = field(default_factory=dict)
+    required: bool = False
     child: Node | None = None
     keys: Node | None = None
 
@@ -52,24 +54,42 @@ class Level:
     parent: Node | None
 
 
+@dataclass(frozen=True)
+class Changes:
+    """The nodes of a line of an incremental export around its new image.
+
+    pairs: for each key column, its nodes in Keys and in the new image.
+    keys_size: bytes of a compact Keys with the key columns' attributes and nothing else, less the texts of the scalars.
+    """
+
+    metadata: Node
+    time: Node
+    keys: Node
+    pairs: tuple[tuple[Node, Node], ...]
+    keys_size: int
+
+
+_AROUND_SCALAR = b':{"S":""}'
+
+
 class Plan:
     """The flattened plan of one table.
 
     nodes, fields (int64), words, masks (uint64), table (int32): see `kernels.layout`.
     drops (int64), drop_names (uint8): the drop paths as a trie, for `kernels.render`; root_drop is its root.
-    item: the node of the item. leaves: for each column, the nodes its path runs through, itself last.
+    item: the node of the item. changes: what is around it, in a plan for changes.
+    leaves: for each column, the nodes its path runs through, itself last.
     levels: the record counters; level 0 counts items. spare: a node of its own for each column with a default.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, envelope: Envelope = Envelope.ITEM) -> None:
         self.tree: list[Node] = []
         self.levels: list[Level] = [Level(None)]
-        envelope = self._node(0, ())
-        envelope.shape = layout.TAKES_FIELDS | layout.CLOSED
-        self.item = self._node(0, ())
-        self.item.shape = layout.TAKES_FIELDS | layout.BARE | layout.IMAGE
-        envelope.fields["Item"] = self.item
+        root = self._node(0, ())
+        root.shape = layout.TAKES_FIELDS | layout.CLOSED
+        self.item = self._bare(root, envelope.image, envelope, layout.IMAGE)
         self.leaves: list[tuple[Node, ...]] = [tuple(self._column(column)) for column in table.columns]
+        self.changes = self._changes(root, table) if envelope is Envelope.CHANGE else None
         self._drop_tree(table.drop)
         for path in table.drop:
             self._drop(self.item, path, path)
@@ -78,6 +98,35 @@ class Plan:
             number: self._node(0, column.path) for number, column in enumerate(table.columns) if column.default
         }
         self._flatten()
+
+    def _bare(self, root: Node, name: str, envelope: Envelope, shape: int) -> Node:
+        """The node of a member of the envelope, a map without a type tag."""
+        node = self._node(0, ())
+        node.shape = layout.TAKES_FIELDS | layout.BARE | shape
+        node.required = name in envelope.required
+        root.fields[name] = node
+        return node
+
+    def _changes(self, root: Node, table: Table) -> Changes:
+        """Add what is around the new image, and let the key columns read from Keys.
+
+        These maps count as consumed: what no column takes of them is nothing for `_unmapped`.
+        """
+        metadata = self._bare(root, METADATA, Envelope.CHANGE, layout.CONSUMES)
+        keys = self._bare(root, KEYS, Envelope.CHANGE, layout.CONSUMES)
+        self._bare(root, "OldImage", Envelope.CHANGE, layout.CONSUMES)
+        time = self._member(metadata, WRITE_TIME)
+        time.shape |= layout.CONSUMES
+        pairs = []
+        for number, column in enumerate(table.columns):
+            if column.name in table.key:
+                in_image = self.leaves[number][-1]
+                in_keys = self._member(keys, column.path[-1])
+                in_keys.shape |= layout.CONSUMES
+                self.leaves[number] = (in_keys,)
+                pairs.append((in_keys, in_image))
+        size = len("{}") + sum(len(introduced(str(node.path[-1])) + _AROUND_SCALAR) + 1 for node, _ in pairs) - 1
+        return Changes(metadata, time, keys, tuple(pairs), size)
 
     def _node(self, level: int, path: tuple[Step, ...]) -> Node:
         node = Node(len(self.tree), level, path)
@@ -221,7 +270,7 @@ class Plan:
                 quoted = introduced(name)
                 token = quoted + (b":" if bare else b':{"')
                 entries.append((len(fields), quoted))
-                fields.append([word_count, len(token), target.number, int(bare)])
+                fields.append([word_count, len(token), target.number, int(target.required)])
                 size = 4 * -(-len(token) // 32)
                 words.append(np.frombuffer(token.ljust(8 * size, b"\0"), np.uint64))
                 masks.append(np.frombuffer((b"\xff" * len(token)).ljust(8 * size, b"\0"), np.uint64))

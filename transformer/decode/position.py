@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from transformer.decode.envelope import MAPS
 from transformer.decode.reference_json import FaultError, Kind, Node, read_json
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class _Frame:
             return _Role.OTHER
         match self.role:
             case _Role.ENVELOPE:
-                return _Role.MAP if self.name == "Item" else _Role.OTHER
+                return _Role.MAP if self.name in MAPS else _Role.OTHER
             case _Role.MAP:
                 return _Role.VALUE
             case _Role.VALUE:
@@ -238,7 +239,8 @@ def _character(escape: str) -> str:
 def redact(line: bytes, drop: Iterable[Path]) -> bytes | None:
     """The line less the members that `drop` names, otherwise byte for byte; still a JSON text.
 
-    None if that cannot be done with certainty: the line is no JSON text, or no object with nothing but `Item` in it.
+    None if that cannot be done with certainty: the line is no JSON text, or no object with nothing but the members of
+    an envelope in it.
     Where the way to a dropped path runs through something that is not a typed value, what it holds cannot be told, and
     the whole member at that point is cut. Repeated names and tags are all followed. An empty `drop` changes nothing.
     """
@@ -251,7 +253,7 @@ def redact(line: bytes, drop: Iterable[Path]) -> bytes | None:
         return None
     if root.kind is not Kind.OBJECT:
         return None
-    if any(name != "Item" or item.kind is not Kind.OBJECT for name, _, item in root.members()):
+    if any(name not in MAPS or item.kind is not Kind.OBJECT for name, _, item in root.members()):
         return None
     cuts: list[tuple[int, int]] = []
     for item in root.values:

@@ -1,8 +1,8 @@
 """The slow twin: what decoding means, said in the plainest way. Every kernel is tested against it.
 
-A line goes through `read_item` (UTF-8, JSON, types, values), then the columns take from the item what is theirs, in
-schema order. Each column collects all its faults and reports the one at the lowest offset, because that is the rule;
-nothing here is arranged for speed.
+A line goes through `read_item` or `read_change` (UTF-8, JSON, types, values), then the columns take from the item what
+is theirs, in schema order. Each column collects all its faults and reports the one at the lowest offset, because that
+is the rule; nothing here is arranged for speed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,22 @@ from datetime import date
 from decimal import Decimal as Exact
 from typing import TYPE_CHECKING, Any
 
+from transformer.decode.envelope import WRITE_TIME, Envelope
 from transformer.decode.position import Every, Step, path_at, path_text
-from transformer.decode.reference_item import Item, Value, canonical, canonical_map, json_text, plain, read_item, tagged
+from transformer.decode.reference_change import keys_agree, type_default
+from transformer.decode.reference_item import (
+    Change,
+    Item,
+    Value,
+    canonical,
+    canonical_map,
+    drop_path,
+    json_text,
+    plain,
+    read_change,
+    read_item,
+    tagged,
+)
 from transformer.decode.reference_json import FaultError
 from transformer.errors import InternalError, RejectCode, Verdict
 from transformer.schema.table import Convert, UnmappedPolicy
@@ -39,7 +53,7 @@ from transformer.schema.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from transformer.schema.table import Column, Path, Table
 
@@ -55,14 +69,15 @@ list of (key bytes, value) sorted by key; NULL → None; version and is_deleted 
 class Reference:
     """Decodes lines into rows of one table, slowly."""
 
-    def __init__(self, table: Table, *, version: int) -> None:
-        """table: the resolved destination; version: what the version column gets.
+    def __init__(self, table: Table, *, version: int = 0, envelope: Envelope = Envelope.ITEM) -> None:
+        """table: the resolved destination; version: what items of a full export get; envelope: the kind of lines.
 
         Raises InternalError if the table holds what a schema file cannot: a DateTime64 without a conversion, a default
         that its own column does not take.
         """
         self._table = table
         self._version = version
+        self._envelope = envelope
         self._columns = [_ColumnReader(column, key=column.name in table.key) for column in table.columns]
         self._readers: dict[str, list[_Reader]] = {}
         for column in table.columns:
@@ -77,20 +92,63 @@ class Reference:
         if not line.strip(b" \t\r"):
             return None
         try:
-            return self._row(read_item(line))
+            if self._envelope is Envelope.CHANGE:
+                return self._change(read_change(line))
+            item = read_item(line)
+            return self._row(item, item, lambda: self._version)
         except FaultError as fault:
             path = fault.path or path_at(line, fault.offset, self._table.drop)
             return Verdict(fault.code, fault.offset, path, fault.column)
 
-    def _row(self, item: Item) -> Row:
+    def _change(self, change: Change) -> Row:
+        """The row of a change: that of its new image, or a tombstone; with the time of the write as version.
+
+        The key columns are read from Keys, the only place where a deletion has them.
+        """
+        table = self._table
+        if change.image is not None:
+            row = self._row(change.image, change.keys, lambda: self._write_time(change.metadata))
+        else:
+            row = {
+                reader.column.name: reader.read(change.keys) if reader.key else type_default(reader.column.type)
+                for reader in self._columns
+            }
+            row[table.version_column] = self._write_time(change.metadata)
+            row[table.deleted_column] = 1
+            if table.unmapped_policy is UnmappedPolicy.KEEP:
+                row[table.unmapped_column] = []
+            if table.raw_column:
+                row[table.raw_column] = b""
+        if not keys_agree(change, {column.path[0] for column in table.key_columns}):
+            raise FaultError(RejectCode.KEYS_DIFFER, change.keys.offset)
+        return row
+
+    def _write_time(self, metadata: Item) -> int:
+        column = self._table.version_column
+        value = metadata.members.get(WRITE_TIME)
+        if value is None:
+            raise FaultError(RejectCode.MISSING, metadata.offset, path=WRITE_TIME, column=column)
+        try:
+            if value.tag == "NULL":
+                raise _UnfitError(RejectCode.NULL_VALUE)
+            _expect(value, "N")
+            micros = _scaled(_number(value), 0)
+            if not 0 <= micros < 2**63:
+                raise _UnfitError(RejectCode.OUT_OF_RANGE)
+        except _UnfitError as unfit:
+            raise FaultError(unfit.code, value.offset, column=column) from None
+        return micros
+
+    def _row(self, item: Item, keys: Item, version: Callable[[], int]) -> Row:
+        """The row of `item`, its key columns read from `keys`."""
         table = self._table
         for path in table.drop:
-            _drop(item.members, path)
-        row: Row = {reader.column.name: reader.read(item) for reader in self._columns}
+            drop_path(item.members, path)
+        row: Row = {reader.column.name: reader.read(keys if reader.key else item) for reader in self._columns}
+        row[table.version_column] = version()
         left = [name for name, value in item.members.items() if not self._is_consumed(name, value)]
         if left and table.unmapped_policy is UnmappedPolicy.REJECT:
             raise FaultError(RejectCode.UNMAPPED, item.name_offsets[left[0]])
-        row[table.version_column] = self._version
         row[table.deleted_column] = 0
         if table.unmapped_policy is UnmappedPolicy.KEEP:
             row[table.unmapped_column] = sorted(
@@ -138,23 +196,6 @@ def _without_null(type_: Type) -> Type:
     return type_.inner if isinstance(type_, Nullable) else type_
 
 
-def _drop(members: dict[str, Value], path: Path) -> None:
-    """Remove what `path` names from a map. On a list the path goes on in its elements, in lists within lists too."""
-    name, rest = path[0], path[1:]
-    if name not in members:
-        return
-    if not rest:
-        del members[name]
-        return
-    inside = [members[name]]
-    while inside:
-        value = inside.pop()
-        if value.tag == "L":
-            inside += value.elements
-        elif value.tag == "M":
-            _drop(value.members, rest)
-
-
 @dataclass(slots=True)
 class _Found:
     """A fault in a column, before it is known to be the lowest.
@@ -181,7 +222,7 @@ class _ColumnReader:
 
     def __init__(self, column: Column, *, key: bool) -> None:
         self.column = column
-        self._key = key
+        self.key = key
         self._default: object = None
         if column.convert in (None, Convert.UUID) and _holds_time(column.type):
             raise InternalError(f"column {column.name}: DateTime64 without a conversion from numbers or text")
@@ -220,7 +261,7 @@ class _ColumnReader:
             case LowCardinality(inner):
                 return self.scalar(_without_null(inner), value)
             case String():
-                return _string(value, key=self._key)
+                return _string(value, key=self.key)
             case Integer():
                 number = _scaled(_number(value), 0)
                 if not type_.minimum <= number <= type_.maximum:

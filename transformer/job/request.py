@@ -29,8 +29,10 @@ def default_workers() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotRequest:
-    """One full export into one table.
+    """One export into one table.
 
+    incremental: whether it is an incremental one. allow_gap: load a window although it does not continue what the table
+        holds (see `transformer.job.chain`).
     export: an export folder, its manifest-summary.json, a folder above one export, or a folder of *.json.gz; any
         fsspec URL.
     schema: a resolved table, the path of a schema file, or None for schemas/<table>.yaml, where <table> is `table` or
@@ -53,6 +55,8 @@ class SnapshotRequest:
     """
 
     export: str
+    incremental: bool = False
+    allow_gap: bool = False
     schema: Table | str | Path | None = None
     destination: str | None = None
     table: str | None = None

@@ -132,6 +132,7 @@ class SnapshotResult:
     largest_chunk_bytes: Arrow size of the largest chunk.
     retries: calls to the destination that failed and were made again.
     keys_in_table: different keys in the destination after the load, None where they were not counted.
+    exact_until: after an increment, the moment whose state the table has (ISO 8601), or empty.
     error: what ended the run, or None. error_file: the data file it happened in, or empty.
     """
 
@@ -158,6 +159,7 @@ class SnapshotResult:
     largest_chunk_bytes: int = 0
     retries: int = 0
     keys_in_table: int | None = None
+    exact_until: str = ""
     warnings: list[str] = field(default_factory=list)
     error: BaseException | None = None
     error_file: str = ""
@@ -245,6 +247,7 @@ class SnapshotResult:
             "attempt": self.attempt,
             "shard": self.shard or None,
             "job_complete": self.job_complete,
+            "exact_until": self.exact_until or None,
             "export": self.export,
             "table": self.table,
             "destination": self.destination,

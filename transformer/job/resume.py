@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from transformer.errors import ConflictError
-from transformer.load.ledger import FinishedFile, Job, JobEvent, JobKind, JobState, Totals, living, replays_of
+from transformer.job.chain import Loaded, check_continues, window_of
+from transformer.load.ledger import (
+    FinishedFile,
+    Job,
+    JobEvent,
+    JobKind,
+    JobState,
+    NoLedger,
+    Totals,
+    living,
+    replays_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,10 +51,13 @@ class TakenUp:
         return self.job.state is JobState.COMPLETE
 
 
-def take_up(ledger: Ledger, wanted: Job, *, restart: bool, stored_rows: Callable[[], int]) -> TakenUp:
+def take_up(
+    ledger: Ledger, wanted: Job, *, restart: bool, stored_rows: Callable[[], int], allow_gap: bool = False
+) -> TakenUp:
     """The job for `wanted`: the one that is there already, or a new one.
 
     wanted: what a new job would be. restart: give up the one that is there. stored_rows: counts the rows in the table.
+    allow_gap: start an increment wherever its window lies.
     May be called again with the same `wanted` after a RetryError, which may have hidden a success.
     Raises ConflictError when the ledger says that going on would mix what does not belong together.
     """
@@ -58,7 +72,12 @@ def take_up(ledger: Ledger, wanted: Job, *, restart: bool, stored_rows: Callable
         ledger.note(before, JobEvent.ABANDONED)
         before = None
     if before is None:
-        _check_others(ledger, wanted, jobs, stored_rows)
+        if wanted.kind is JobKind.INCREMENT:
+            # Without a ledger nothing is known, and nothing is kept either.
+            if not allow_gap and not isinstance(ledger, NoLedger):
+                check_continues(Loaded.of(jobs), window_of(wanted), wanted.table)
+        else:
+            _check_others(ledger, wanted, jobs, stored_rows)
         job = ledger.start(wanted)
         if job.job == wanted.job:
             return TakenUp(job, {}, Totals(), resumed=False)

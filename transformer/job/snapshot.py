@@ -1,4 +1,4 @@
-"""One full export into one table: find it, check the schema, open the destination, load every file, account for it."""
+"""One export into one table: find it, check the schema, open the destination, load every file, account for it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import secrets
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transformer.errors import Dynamo2chError, MismatchError, RejectsError, UsageError
 from transformer.job import events
 from transformer.job.budget import MEMORY_PER_WORKER, Budget, format_size
+from transformer.job.chain import Loaded
 from transformer.job.parts import Parts
 from transformer.job.pipeline import Pipeline
 from transformer.job.recorder import Recorder
@@ -52,7 +54,7 @@ def run(
     stop: StopSwitch | None = None,
     decoder: DecoderFactory | None = None,
 ) -> SnapshotResult:
-    """Load one full export into one table.
+    """Load one export, full or incremental, into one table.
 
     A run goes on where earlier runs of the same export into the same table have ended, as the ledger tells (see
     `transformer.job.resume`): files that are loaded are skipped, and the others are loaded from their beginning, in the
@@ -121,12 +123,12 @@ def _load(
     from transformer.source.streams import input_bytes
 
     result.export = public_url(request.export)
-    export = find_export(request.export, request.storage_options)
+    export = find_export(request.export, request.storage_options, incremental=request.incremental)
     result.export = export.shown
     result.warnings.extend(export.warnings)
     table = resolve_table(request, export)
     result.table = table.name
-    decode, slack, revision = decoding(decoder)
+    decode, slack, revision = decoding(decoder, incremental=request.incremental)
     slack = max(slack, LEAST_SLACK)
     files = list(export.files) if request.shard is None else request.shard.of(export.files)
     result.items_in_manifest = _items(files)
@@ -149,7 +151,13 @@ def _load(
         ledger = NoLedger() if request.dry_run else open_ledger(request.ledger, destination, table, options)
         # May be repeated: what the first try has written, the second one finds.
         taken = retry(
-            lambda: take_up(ledger, wanted, restart=request.restart, stored_rows=lambda: destination.holds_rows(table))
+            lambda: take_up(
+                ledger,
+                wanted,
+                restart=request.restart,
+                stored_rows=lambda: destination.holds_rows(table),
+                allow_gap=request.allow_gap,
+            )
         )
         job = taken.job
         result.job, result.attempt, result.job_complete = job.job, job.attempts, taken.complete
@@ -201,6 +209,8 @@ def _load(
             if url != NULL_DESTINATION:
                 retry(lambda: _check_keys(result, table, destination))
             retry(lambda: _complete(result, ledger, job, export))
+        if request.incremental and result.job_complete:
+            retry(lambda: _tell_end(result, Loaded.of(ledger.jobs(table.name))))
     if quarantine is not None and (result.items_rejected or taken.rejects):
         result.rejects = quarantine.url
     if account.largest_chunk > budget.largest_chunk:
@@ -217,20 +227,23 @@ def _wanted(request: SnapshotRequest, export: Export, table: Table, job: str, re
     from transformer.source.faults import public_url
 
     limits = ChunkLimits.for_table(table)
+    since, until = export.window or (None, None)
     return Job(
         job=job,
-        kind=JobKind.SNAPSHOT,
+        kind=JobKind.SNAPSHOT if export.window is None else JobKind.INCREMENT,
         table=table.name,
         export=export.fingerprint,
         export_id=export.export_id or "",
         url=export.shown,
         export_time="" if export.export_time is None else moment(export.export_time),
+        window_since="" if since is None else moment(since),
+        window_until="" if until is None else moment(until),
         summary_md5=export.summary_md5 or "",
         files_md5=export.files_md5 or "",
         files=len(export.files),
         items=export.item_count,
-        version_from=table.version_from.value,
-        version=snapshot_version(table, export),
+        version_from=table.version_from.value if export.window is None else "write_time",
+        version=snapshot_version(table, export) if export.window is None else 0,
         schema=fingerprint(table),
         revision=revision,
         chunk_items=min(limits.items, request.chunk_items or limits.items),
@@ -270,13 +283,14 @@ def _add_skipped(result: SnapshotResult, taken: TakenUp, files: Sequence[DataFil
         result.status = Status.COMPLETE_WITH_REJECTS
 
 
-def decoding(decoder: DecoderFactory | None) -> tuple[DecoderFactory, int, int]:
+def decoding(decoder: DecoderFactory | None, *, incremental: bool = False) -> tuple[DecoderFactory, int, int]:
     """What makes decoders, the bytes that a buffer needs behind its data for them, and the revision of their rows."""
     if decoder is not None:
         return decoder, 0, 0
     from transformer.decode.decoder import REVISION, SLACK, Decoder
+    from transformer.decode.envelope import Envelope
 
-    return Decoder, SLACK, REVISION
+    return partial(Decoder, envelope=Envelope.CHANGE if incremental else Envelope.ITEM), SLACK, REVISION
 
 
 def conclude(result: SnapshotResult, account: Account, stop: StopSwitch) -> None:
@@ -306,6 +320,17 @@ def _complete(result: SnapshotResult, ledger: Ledger, job: Job, export: Export) 
     if ledger.files(job.job).keys() >= {file.name for file in export.files}:
         ledger.note(job, JobEvent.COMPLETE)
         result.job_complete = True
+
+
+def _tell_end(result: SnapshotResult, loaded: Loaded) -> None:
+    """Enter up to when the table follows its source, and warn of windows that nothing goes on from."""
+    end = loaded.end()
+    result.exact_until = "" if end is None else moment(end)
+    for window in loaded.loose():
+        result.warnings.append(
+            f"no window begins where the window {window} ends: what was put in it and deleted later may still be in "
+            "the table"
+        )
 
 
 def _check_keys(result: SnapshotResult, table: Table, destination: Destination) -> None:

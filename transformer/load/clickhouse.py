@@ -20,6 +20,7 @@ from transformer.load.arrow_stream import arrow_stream
 from transformer.load.engine import claim_engine, load_library, release_engine
 from transformer.load.faults import Action, translate
 from transformer.load.ledger_table import TableLedger
+from transformer.load.older import NEW_READER, for_older_reader
 from transformer.load.preflight import lacks
 from transformer.load.statement import with_format
 from transformer.load.tls import tls_options
@@ -67,6 +68,9 @@ NEWER_SETTINGS: dict[str, str] = {
     "deduplicate_insert": "enable",  # since 26.2; overrides insert_deduplicate
 }
 """Sent where the server knows them."""
+
+MAX_QUERY_BYTES = 16 << 20
+"""Length of the longest statement of ours that a server is asked to read."""
 
 NEWER_TABLE_SETTINGS: dict[str, int] = {
     # Parts as they were inserted live until they are merged: written as one file each and not as several per column,
@@ -170,6 +174,7 @@ class ClickHouse:
             newer = {name: value for name, value in NEWER_SETTINGS.items() if name in client.server_settings}
             self._settings: dict[str, int | str] = {**INSERT_SETTINGS, **newer}
             self._version = str(client.server_version)
+            self._release = tuple(int(number) for number in self._version.split(".")[:2])
 
     @property
     def url(self) -> str:
@@ -178,8 +183,7 @@ class ClickHouse:
 
     def check_version(self) -> None:
         """Raise UsageError when the server is too old."""
-        numbers = self._version.split(".")
-        if tuple(int(number) for number in numbers[:2]) < OLDEST_SERVER:
+        if self._release < OLDEST_SERVER:
             self.close()
             raise UsageError(
                 f"{self.url} is ClickHouse {self._version}",
@@ -255,6 +259,8 @@ class ClickHouse:
             # The server converts whatever comes, and wraps, cuts and guesses while it does.
             if batch.schema.names != schema.names or batch.schema.types != schema.types:
                 raise InternalError(f"a batch for {table.name} has the columns {batch.schema}, not {schema}")
+        if self._release < NEW_READER:
+            batches = [for_older_reader(table, batch) for batch in batches]
         with self._client(Action.INSERT) as client:
             client.raw_insert(
                 table=quote_identifier(table.name),
@@ -318,6 +324,12 @@ class ClickHouse:
         """See `Destination.query`."""
         with self._client(Action.QUERY) as client:
             return client.raw_query(with_format(sql, DEFAULT_FORMAT))
+
+    def command(self, sql: str) -> None:
+        """See `Destination.command`."""
+        with self._client(Action.PREPARE) as client:
+            # A generated view may be longer than the default of 256 KiB.
+            client.command(sql, settings={"max_query_size": MAX_QUERY_BYTES})
 
     def close(self) -> None:
         """See `Destination.close`."""

@@ -49,6 +49,9 @@ class Destination(Protocol):
     def query(self, sql: str) -> bytes:
         """The result of one statement, in the format that its FORMAT clause names, else as a table for people."""
 
+    def command(self, sql: str) -> None:
+        """Run one statement that gives no rows: DDL, INSERT SELECT."""
+
     def close(self) -> None:
         """Give up connections and claims. May be called again."""
 
@@ -128,6 +131,10 @@ class NullDestination:
     def query(self, sql: str) -> bytes:
         """Raise UsageError: nothing was kept."""
         raise UsageError("null: keeps nothing that could be queried")
+
+    def command(self, sql: str) -> None:
+        """Raise UsageError: there is nothing here that a statement could change."""
+        raise UsageError("null: has no tables")
 
     def close(self) -> None:
         """Nothing is open."""

@@ -58,8 +58,9 @@ class Job:
     table: the destination table, without its database, which is the ledger's own.
     export: fingerprint of the export: which files it has, how many items each, with which checksums.
     export_id: as AWS calls it; empty for a folder without manifests. url: where it lay, without credentials.
-    export_time: the moment of a full export as ISO 8601 text, or empty. summary_md5, files_md5: of the two manifests
-        (base64), or empty.
+    export_time: the moment of a full export as ISO 8601 text, or empty. window_since, window_until: the window of an
+        incremental one in the same form, or empty.
+    summary_md5, files_md5: of the two manifests (base64), or empty.
     files, items: how many there are; items is None where no manifest says.
     version_from: `zero`, `export_time` or, for increments, `write_time`. version: of its rows, in microseconds.
     schema: fingerprint of the schema. revision: of the decoder. chunk_items, chunk_bytes: the limits of its chunks.
@@ -76,6 +77,8 @@ class Job:
     export_id: str = ""
     url: str = ""
     export_time: str = ""
+    window_since: str = ""
+    window_until: str = ""
     summary_md5: str = ""
     files_md5: str = ""
     files: int = 0

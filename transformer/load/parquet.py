@@ -122,6 +122,10 @@ class ParquetDestination:
             remedy=f"DuckDB reads them with read_parquet('{self._folder}/TABLE/*/*.parquet').",
         )
 
+    def command(self, sql: str) -> None:
+        """Raise UsageError: files have no engine."""
+        raise UsageError("parquet: keeps files and has no engine that could carry out a statement")
+
     def close(self) -> None:
         """Nothing is open."""
 

@@ -212,6 +212,11 @@ class Enum(Type):
     members: tuple[tuple[str, int], ...]
 
     @property
+    def default(self) -> str:
+        """The name that ClickHouse gives a row without a value: that of the lowest number."""
+        return min(self.members, key=lambda member: member[1])[0]
+
+    @property
     def sql(self) -> str:
         inside = ", ".join(f"{quote_string(name)} = {number}" for name, number in self.members)
         return f"Enum{self.bits}({inside})"

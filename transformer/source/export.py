@@ -58,15 +58,16 @@ class DataFile:
 class Export:
     """An export that can be loaded.
 
-    url: its folder. kind: `full` has manifests, which were checked; `bare` is a folder of data files alone, of which
-        nothing is known: the export members are None then.
-    export_time: the moment whose state it holds, UTC. item_count: of all files.
+    url: its folder. kind: `full` and `incremental` have manifests, which were checked; `bare` is a folder of data files
+        alone, of which nothing is known: the export members are None then.
+    export_time: the moment whose state a full export holds, UTC. item_count: of all files.
+    window: of an incremental export, its first moment and the first one after it, UTC.
     files: sorted by name. warnings: sentences for the user.
     summary_md5, files_md5: base64, of the manifests as they lie there; None for a folder without.
     """
 
     url: str
-    kind: Literal["full", "bare"]
+    kind: Literal["full", "bare", "incremental"]
     export_arn: str | None
     export_id: str | None
     table_name: str | None
@@ -77,6 +78,7 @@ class Export:
     warnings: tuple[str, ...]
     summary_md5: str | None = None
     files_md5: str | None = None
+    window: tuple[datetime, datetime] | None = None
 
     @property
     def shown(self) -> str:
@@ -97,19 +99,20 @@ class Export:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
-def find_export(url: str, storage_options: Mapping[str, Any] | None = None) -> Export:
+def find_export(url: str, storage_options: Mapping[str, Any] | None = None, *, incremental: bool = False) -> Export:
     """Find the export that `url` names, check its manifests, and list its data files.
 
     url: see the module; a path or any fsspec URL.
     storage_options: passed to fsspec; region, endpoint, profile and roles also come from the usual AWS environment.
+    incremental: which kind of export is wanted.
 
     Raises UsageError: an ARN, several exports, a file instead of a folder, credentials, permissions. SourceError:
-    nothing there, not finished, damaged manifests, missing data files, ION, an incremental export. RetryError: network.
+    nothing there, not finished, damaged manifests, missing data files, ION, the other kind. RetryError: network.
     """
     _refuse_arn(url)
     location = Location.open(url, storage_options)
     if location.name == manifest.SUMMARY_NAME:
-        return _with_manifests(location.parent, location.read(_SUMMARY_LIMIT))
+        return _with_manifests(location.parent, location.read(_SUMMARY_LIMIT), incremental=incremental)
     if _inside_data_folder(location):
         raise UsageError(
             f"{location.shown} is the data folder of exports, which does not say what belongs to which",
@@ -117,7 +120,7 @@ def find_export(url: str, storage_options: Mapping[str, Any] | None = None) -> E
         )
     summary = location.child(manifest.SUMMARY_NAME).read(_SUMMARY_LIMIT)
     if summary is not None:
-        return _with_manifests(location, summary)
+        return _with_manifests(location, summary, incremental=incremental)
     entries = location.entries()
     if entries is None:
         _refuse_no_folder(location)
@@ -129,7 +132,13 @@ def find_export(url: str, storage_options: Mapping[str, Any] | None = None) -> E
         )
     if below:
         found = below[0]
-        return _with_manifests(found, found.child(manifest.SUMMARY_NAME).read(_SUMMARY_LIMIT))
+        return _with_manifests(found, found.child(manifest.SUMMARY_NAME).read(_SUMMARY_LIMIT), incremental=incremental)
+    if incremental:
+        raise SourceError(
+            f"{location.shown} holds no {manifest.SUMMARY_NAME}, and without it the window of an incremental export is "
+            "unknown",
+            remedy=f"Give the folder of one export: …/{manifest.ROOT_FOLDER}/EXPORT-ID.",
+        )
     return _bare(location, entries)
 
 
@@ -195,7 +204,7 @@ def _is_id(name: str) -> bool:
     return manifest.EXPORT_ID.fullmatch(name) is not None
 
 
-def _with_manifests(folder: Location, summary_data: bytes | None) -> Export:
+def _with_manifests(folder: Location, summary_data: bytes | None, *, incremental: bool = False) -> Export:
     """Check the manifests in `folder` and list the files they name."""
     if summary_data is None:
         raise SourceError(
@@ -205,7 +214,7 @@ def _with_manifests(folder: Location, summary_data: bytes | None) -> Export:
         )
     summary_shown = folder.child(manifest.SUMMARY_NAME).shown
     summary = manifest.parse_summary(summary_data, summary_shown)
-    manifest.check_loadable(summary, summary_shown)
+    manifest.check_loadable(summary, summary_shown, incremental=incremental)
     warnings = list(summary.warnings)
     # A summary that differs is not refused: people re-format it when they share an export, and its members are checked.
     warnings += _checksum_warnings(folder, manifest.SUMMARY_NAME, summary_data, refuse=False)
@@ -217,10 +226,11 @@ def _with_manifests(folder: Location, summary_data: bytes | None) -> Export:
     warnings += _checksum_warnings(folder, manifest.FILES_NAME, files_data, refuse=True)
     lines = manifest.parse_files(files_data, summary, files_shown)
 
-    data_folder = folder.child(manifest.DATA_FOLDER)
+    # All incremental exports under one prefix write into one folder, beside theirs.
+    data_folder = (folder.parent if incremental else folder).child(manifest.DATA_FOLDER)
     listed = _listed(data_folder, warnings)
     if listed is not None:
-        _compare(data_folder, lines, listed, warnings)
+        _compare(data_folder, lines, listed, warnings, shared=incremental)
     files = tuple(
         DataFile(
             url=data_folder.child(line.name).url,
@@ -234,7 +244,7 @@ def _with_manifests(folder: Location, summary_data: bytes | None) -> Export:
     )
     return Export(
         url=folder.url,
-        kind="full",
+        kind="incremental" if incremental else "full",
         export_arn=summary.export_arn,
         export_id=summary.export_id,
         table_name=summary.table_name,
@@ -245,6 +255,7 @@ def _with_manifests(folder: Location, summary_data: bytes | None) -> Export:
         warnings=tuple(warnings),
         summary_md5=manifest.md5_of(summary_data),
         files_md5=manifest.md5_of(files_data),
+        window=summary.window,
     )
 
 
@@ -282,8 +293,14 @@ def _listed(data_folder: Location, warnings: list[str]) -> dict[str, Entry] | No
 
 
 def _compare(
-    data_folder: Location, lines: tuple[manifest.FileLine, ...], listed: dict[str, Entry], warnings: list[str]
+    data_folder: Location,
+    lines: tuple[manifest.FileLine, ...],
+    listed: dict[str, Entry],
+    warnings: list[str],
+    *,
+    shared: bool,
 ) -> None:
+    """Compare what the manifest names with what is there. shared: files of other exports are to be expected."""
     missing = [line.name for line in lines if line.name not in listed]
     if missing:
         raise SourceError(
@@ -292,7 +309,7 @@ def _compare(
             remedy="Copy the export again; all of it is needed.",
         )
     extra = sorted(listed.keys() - {line.name for line in lines})
-    if extra:
+    if extra and not shared:
         warnings.append(
             f"{data_folder.shown} holds {len(extra):,} files that the manifest does not name; they are not loaded: "
             f"{_some(extra)}"

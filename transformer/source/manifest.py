@@ -44,6 +44,7 @@ class Summary:
     """manifest-summary.json of an export of any kind.
 
     export_id: the last part of the export ARN. export_time: the moment of a full export, UTC; None where not given.
+    window: of an incremental export, its first moment and the first one after it, UTC; None where not given.
     warnings: oddities that do not make the export unreadable.
     """
 
@@ -55,6 +56,7 @@ class Summary:
     item_count: int
     output_format: str
     incremental: bool
+    window: tuple[datetime, datetime] | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -117,18 +119,38 @@ def parse_summary(data: bytes, shown: str) -> Summary:
         item_count=_count(fields, "itemCount", shown),
         output_format=_text(fields, "outputFormat", shown),
         incremental=windowed or kind == "INCREMENTAL_EXPORT",
+        window=_window(fields, shown),
         warnings=tuple(f"{shown} names a filter ({name}): the export may not hold the whole table" for name in filters),
     )
 
 
-def check_loadable(summary: Summary, shown: str) -> None:
-    """Raise SourceError for an export that is not a full one in DynamoDB JSON."""
+def _window(fields: dict[str, Any], shown: str) -> tuple[datetime, datetime] | None:
+    view = fields.get("outputView")
+    if view not in (None, "NEW_AND_OLD_IMAGES", "NEW_IMAGE"):
+        raise SourceError(f"{shown}: outputView {view!r:.40} is unknown", remedy=_DAMAGED)
+    begin, end = _time(fields, "exportFromTime", shown), _time(fields, "exportToTime", shown)
+    if begin is None or end is None:
+        return None
+    if begin >= end:
+        raise SourceError(f"{shown}: exportFromTime and exportToTime are no window", remedy=_DAMAGED)
+    return begin, end
+
+
+def check_loadable(summary: Summary, shown: str, *, incremental: bool = False) -> None:
+    """Raise SourceError for an export that is not one of the kind wanted, in DynamoDB JSON."""
     if summary.output_format != "DYNAMODB_JSON":
         raise SourceError(
             f"{shown}: this export is in the format {summary.output_format!r:.40}, only DYNAMODB_JSON can be read",
             remedy="Export the table again with --export-format DYNAMODB_JSON.",
         )
-    if summary.incremental:
+    if incremental and not summary.incremental:
+        raise SourceError(
+            f"{shown}: this is a full export, not an incremental one",
+            remedy="Use `dynamo2ch snapshot` for it; `dynamo2ch increment` loads incremental exports.",
+        )
+    if incremental and summary.window is None:
+        raise SourceError(f"{shown}: exportFromTime and exportToTime are no window", remedy=_DAMAGED)
+    if summary.incremental and not incremental:
         raise SourceError(
             f"{shown}: this is an incremental export, which holds changes and deletes, not a table",
             remedy="Use `dynamo2ch increment` for it; `dynamo2ch snapshot` loads full exports.",
@@ -136,7 +158,7 @@ def check_loadable(summary: Summary, shown: str) -> None:
 
 
 def parse_files(data: bytes, summary: Summary, shown: str) -> tuple[FileLine, ...]:
-    """Read manifest-files.json of a full export; the lines come back sorted by name.
+    """Read manifest-files.json; the lines come back sorted by name.
 
     Raises SourceError for a malformed line, a key that does not lie in the data folder of this export (or is no plain
     key at all), a file that is named twice, and a sum of items that differs from the summary.
@@ -147,7 +169,9 @@ def parse_files(data: bytes, summary: Summary, shown: str) -> tuple[FileLine, ..
             continue
         where = f"{shown}, line {number}"
         fields = _object(line, where)
-        name = data_name(_text(fields, "dataFileS3Key", where), summary.export_id, where)
+        name = data_name(
+            _text(fields, "dataFileS3Key", where), None if summary.incremental else summary.export_id, where
+        )
         md5 = _text(fields, "md5Checksum", where)
         if not is_md5(md5):
             raise SourceError(f"{where}: md5Checksum is not the base64 of 16 bytes", remedy=_DAMAGED)
@@ -166,15 +190,17 @@ def parse_files(data: bytes, summary: Summary, shown: str) -> tuple[FileLine, ..
     return tuple(lines[name] for name in sorted(lines))
 
 
-def data_name(key: str, export_id: str, where: str) -> str:
-    """Return the file name in a `dataFileS3Key` of a full export; SourceError unless it lies in that export's data/."""
+def data_name(key: str, export_id: str | None, where: str) -> str:
+    """Return the file name in a `dataFileS3Key`; SourceError unless it lies in the right data folder.
+
+    export_id: whose folder that is; None for the one that all incremental exports under a prefix share.
+    """
     segments = key.split("/")
     if _ODD_IN_KEY.search(key) or key.startswith("/") or ".." in segments or "." in segments:
         raise SourceError(f"{where}: {key!r:.200} is no key of a data file", remedy=_DAMAGED)
-    if segments[-4:-1] != [ROOT_FOLDER, export_id, DATA_FOLDER]:
-        raise SourceError(
-            f"{where}: {key!r:.200} does not lie in {ROOT_FOLDER}/{export_id}/{DATA_FOLDER}/", remedy=_DAMAGED
-        )
+    folder = [ROOT_FOLDER, DATA_FOLDER] if export_id is None else [ROOT_FOLDER, export_id, DATA_FOLDER]
+    if segments[-1 - len(folder) : -1] != folder:
+        raise SourceError(f"{where}: {key!r:.200} does not lie in {'/'.join(folder)}/", remedy=_DAMAGED)
     if not _DATA_NAME.fullmatch(segments[-1]):
         raise SourceError(f"{where}: {key!r:.200} is no name of a data file (NAME.json.gz)", remedy=_DAMAGED)
     return segments[-1]

@@ -129,7 +129,11 @@ def write_export(
     with ThreadPoolExecutor(threads) as pool:
         written = tuple(pool.map(write, range(len(cuts) - 1)))
     export = WrittenExport(folder, identity.export_id, identity.export_arn, table, shape, started, written)
-    _write_manifests(identity, export, seed)
+    billed = round(export.json_bytes * _BILLED_PER_JSON_BYTE) if export.json_bytes >= _BILLED_FROM_BYTES else 0
+    summary = manifests.summary(
+        identity, item_count=export.item_count, billed_bytes=billed, seconds=300 + export.gz_bytes / 20e6
+    )
+    write_manifests(export, summary, seed)
     return export
 
 
@@ -144,14 +148,10 @@ def _cuts(items: int, files: int, seed: int) -> list[int]:
     return [round(items * cut / total) for cut in cuts]
 
 
-def _write_manifests(identity: manifests.Identity, export: WrittenExport, seed: int) -> None:
+def write_manifests(export: WrittenExport, summary: bytes, seed: int) -> None:
     """Write both manifests with their checksums, the summary last, which marks the export as complete."""
     entries = [(file.key, file.written) for file in export.files]
     chance(seed, "manifest").shuffle(entries)  # real ones are in no order
-    billed = round(export.json_bytes * _BILLED_PER_JSON_BYTE) if export.json_bytes >= _BILLED_FROM_BYTES else 0
-    summary = manifests.summary(
-        identity, item_count=export.item_count, billed_bytes=billed, seconds=300 + export.gz_bytes / 20e6
-    )
     for name, content in (("manifest-files", manifests.files(entries)), ("manifest-summary", summary)):
         (export.path / f"{name}.json").write_bytes(content)
         (export.path / f"{name}.md5").write_text(datafile.checksum(content))

@@ -54,34 +54,59 @@ class Identity:
         start = "" if not self.prefix else self.prefix if self.prefix.endswith("/") else f"{self.prefix}/"
         return f"{start}AWSDynamoDB/{self.export_id}"
 
-    def data_key(self, number: int) -> str:
-        """The key of data file `number`: 26 characters of a-z2-7, which are 128 bits."""
+    def data_key(self, number: int, *, shared: bool = False) -> str:
+        """The key of data file `number`: 26 characters of a-z2-7, which are 128 bits.
+
+        shared: in the folder of all incremental exports under this prefix.
+        """
         name = hashlib.sha256(self.digest + number.to_bytes(4, "big")).digest()[:16]
-        return f"{self.root}/data/{base64.b32encode(name).decode().rstrip('=').lower()}.json.gz"
+        folder = self.root.rpartition("/")[0] if shared else self.root
+        return f"{folder}/data/{base64.b32encode(name).decode().rstrip('=').lower()}.json.gz"
 
 
 def summary(identity: Identity, *, item_count: int, billed_bytes: int, seconds: float) -> bytes:
     """`manifest-summary.json` of a full export: one compact line without a newline, keys in AWS's order."""
+    times: dict[str, object] = {"exportTime": _timestamp(identity.started)}
+    return _compact(_summary("2020-06-30", identity, times, item_count, billed_bytes, seconds))
+
+
+def increment_summary(
+    identity: Identity,
+    *,
+    since: datetime,
+    until: datetime,
+    view: str,
+    item_count: int,
+    billed_bytes: int,
+    seconds: float,
+) -> bytes:
+    """The same of an incremental export of [since, until), with its output view."""
+    times: dict[str, object] = {"exportFromTime": _timestamp(since), "exportToTime": _timestamp(until)}
+    fields = _summary("2023-08-01", identity, times, item_count, billed_bytes, seconds)
+    return _compact({**fields, "outputView": view, "exportType": "INCREMENTAL_EXPORT"})
+
+
+def _summary(
+    version: str, identity: Identity, times: dict[str, object], item_count: int, billed_bytes: int, seconds: float
+) -> dict[str, object]:
     ended = identity.started + timedelta(milliseconds=round(seconds * 1000))
-    return _compact(
-        {
-            "version": "2020-06-30",
-            "exportArn": identity.export_arn,
-            "startTime": _timestamp(identity.started),
-            "endTime": _timestamp(ended),
-            "tableArn": identity.table_arn,
-            "tableId": str(uuid.UUID(bytes=hashlib.sha256(identity.table.encode()).digest()[:16], version=4)),
-            "exportTime": _timestamp(identity.started),
-            "s3Bucket": BUCKET,
-            "s3Prefix": identity.prefix,
-            "s3SseAlgorithm": "AES256",
-            "s3SseKmsKeyId": None,
-            "manifestFilesS3Key": f"{identity.root}/manifest-files.json",
-            "billedSizeBytes": billed_bytes,
-            "itemCount": item_count,
-            "outputFormat": "DYNAMODB_JSON",
-        }
-    )
+    return {
+        "version": version,
+        "exportArn": identity.export_arn,
+        "startTime": _timestamp(identity.started),
+        "endTime": _timestamp(ended),
+        "tableArn": identity.table_arn,
+        "tableId": str(uuid.UUID(bytes=hashlib.sha256(identity.table.encode()).digest()[:16], version=4)),
+        **times,
+        "s3Bucket": BUCKET,
+        "s3Prefix": identity.prefix,
+        "s3SseAlgorithm": "AES256",
+        "s3SseKmsKeyId": None,
+        "manifestFilesS3Key": f"{identity.root}/manifest-files.json",
+        "billedSizeBytes": billed_bytes,
+        "itemCount": item_count,
+        "outputFormat": "DYNAMODB_JSON",
+    }
 
 
 def files(entries: list[tuple[str, Written]]) -> bytes:

@@ -73,6 +73,15 @@ SHAPES: dict[str, Shape] = {
 }
 
 
+_KEYS: dict[str, tuple[str, ...]] = {
+    "orders": ("customer", "order_no"),
+    "shuffled": ("customer", "order_no"),
+    "all-types": ("pk", "sk"),
+    "single-table": ("pk", "sk"),
+    "hostile": (hostile.KEY,),
+}  # all others: id
+
+
 def shape_names() -> tuple[str, ...]:
     """All shapes, the most ordinary first."""
     return tuple(SHAPES)
@@ -84,6 +93,11 @@ def shape_named(name: str) -> Shape:
         return SHAPES[name]
     except KeyError:
         raise UsageError(f"there is no shape {name!r}", remedy=f"shapes: {', '.join(SHAPES)}") from None
+
+
+def key_names(shape: str) -> tuple[str, ...]:
+    """The key attributes of a shape, partition key first; UsageError if there is no such shape."""
+    return _KEYS.get(shape_named(shape).name, ("id",))
 
 
 def lines(

@@ -258,7 +258,7 @@ def write_columns(
             if at + LONGEST_NUMBER > out.shape[0]:
                 return FAULT
             size = write_raw(
-                buf, start, base, count, argument, out32[to >> 2 :], out[at:], members, pieces, drops, names, parts
+                buf, start, tag, base, count, argument, out32[to >> 2 :], out[at:], members, pieces, drops, names, parts
             )  # fmt: skip
             if size < 0:
                 return FAULT

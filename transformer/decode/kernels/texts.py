@@ -12,6 +12,7 @@ from transformer.decode.kernels.columns import AHEAD, F_CODE, F_RECORD, SPANS
 from transformer.decode.kernels.compiler import kernel
 from transformer.decode.kernels.layout import (
     FALSE,
+    MISSING,
     NULL,
     S_ESCAPED,
     TRUE,
@@ -122,12 +123,17 @@ def write_texts(
     return to
 
 
-@kernel(f"int64(uint8[::1], int32[::1], int64, int64, int64, int32[::1], uint8[::1], {SCRATCH})")
-def write_raw(buf, start, base, count, drop, offsets, out, members, pieces, drops, names, parts):
-    """Write whole items, whose maps begin at the spans, as canonical DynamoDB JSON. Returns as `write_texts`."""
+@kernel(f"int64(uint8[::1], int32[::1], uint8[::1], int64, int64, int64, int32[::1], uint8[::1], {SCRATCH})")
+def write_raw(buf, start, tag, base, count, drop, offsets, out, members, pieces, drops, names, parts):
+    """Write whole items, whose maps begin at the spans, as canonical DynamoDB JSON; where there is no item, nothing.
+
+    Returns as `write_texts`.
+    """
     to = np.int64(0)
     for record in range(count):
         offsets[record] = to
+        if tag[base + record] == MISSING:
+            continue
         at = np.int64(start[base + record])
         to = render(buf, at, BARE_MAP, True, drop, out, to, members, 0, pieces, drops, names, parts)
         if to < 0:
