@@ -17,7 +17,7 @@ TO ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults test-servers test-security fuzz fuzz-brief fuzz-bounds test-parity guide check format clean docs test-wheel
+.PHONY: help setup snapshot test test-compiled test-pure test-bounds bench bench-quick test-exact test-faults test-servers test-security fuzz fuzz-brief fuzz-bounds test-parity guide docs test-wheel check format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,7 @@ test: test-compiled test-pure test-bounds ## all tests that fit in minutes; kern
 
 test-compiled: setup ## every test that is not slow, kernels compiled as shipped
 	@rm -rf $(KERNEL_CACHE)/compiled
+	@NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/compiled $(BIN)/dynamo2ch warm
 	NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/compiled $(PYTEST) $(PYTEST_ARGS) -m 'not slow'
 
 test-pure: setup ## kernel tests as pure Python: what the compiler would forgive is an error
@@ -63,6 +64,7 @@ test-pure: setup ## kernel tests as pure Python: what the compiler would forgive
 
 test-bounds: setup ## kernel tests with every index checked
 	@rm -rf $(KERNEL_CACHE)/bounds
+	@NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/bounds $(BIN)/dynamo2ch warm
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/$(KERNEL_CACHE)/bounds $(PYTEST) $(PYTEST_ARGS) -m 'kernel and not slow'
 
 # One of its tests takes minutes, which is no hang.

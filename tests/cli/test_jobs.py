@@ -12,7 +12,7 @@ from job.twin import bad_user, user, write_export
 
 from transformer.load.destination import Destination, open_destination
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(280)
 
 Command = Callable[..., Outcome]
 

@@ -34,7 +34,7 @@ def kinds() -> list[Fault]:
     return [fault for name in modules for fault in importlib.import_module(f"faults.{name}").FAULTS]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(580)
 @pytest.mark.parametrize("what", [KILL.name, DIES_AFTER_COMMIT.name, "without tokens"])
 def test_a_small_interrupted_load_comes_through(tmp_path: Path, what: str) -> None:
     """The machinery of the long test below, on a load of a second; without tokens it has to be doubled.

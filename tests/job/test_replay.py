@@ -26,7 +26,7 @@ from transformer.schema.types import parse
 from transformer.verify.run import VerifyRequest
 from transformer.verify.run import run as verify
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(280)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from transformer.schema.ddl import create_table
 from transformer.schema.table import Table, VersionFrom
 from transformer.source.export import DataFile, find_export
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(280)
 
 
 @pytest.fixture

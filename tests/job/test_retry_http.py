@@ -20,7 +20,7 @@ from transformer.verify.result import Finding
 from transformer.verify.run import VerifyRequest
 from transformer.verify.run import run as verify
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(280)
 
 ROWS = 60
 

@@ -22,7 +22,7 @@ from transformer.synth import write_export as synthesize
 from transformer.verify.result import Finding, VerifyResult
 from transformer.verify.run import VerifyRequest, run
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(280)
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 

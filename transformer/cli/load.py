@@ -21,13 +21,13 @@ def run_load(
     request: SnapshotRequest,
     *,
     how: Literal["load", "replace", "tombstone_missing"] = "load",
+    report_file: Path | None = None,
     debug: bool,
     as_json: bool,
-    report_file: Path | None = None,
 ) -> NoReturn:
     """Do what is asked, with bars or log lines, and leave with the exit code of the result.
 
-    how: a load as such, or one of those of `job.replace`. report_file: where an HTML page about it goes, or None.
+    how: a load as such, or one of those of `job.replace`. report_file: where a page about the run is written, if any.
     """
     from transformer.cli.progress import bars_wanted, observer
     from transformer.cli.signals import handled

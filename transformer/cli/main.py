@@ -112,9 +112,6 @@ def snapshot(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and judge everything, touch no destination.")
     ] = False,
-    report_file: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page about the run as well.")
-    ] = None,
     engine: Annotated[
         Literal["client", "server"],
         typer.Option("--engine", help="Who decodes: this program, or the server with generated SQL (slower)."),
@@ -122,6 +119,9 @@ def snapshot(
     s3_role: Annotated[
         str, typer.Option("--s3-role", metavar="ARN", help="Role with which the server engine reads from S3.")
     ] = "",
+    report_file: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML page about the run as well.")
+    ] = None,
     as_json: options.Json = False,
     storage_option: options.StorageOption = None,
 ) -> None:
@@ -156,9 +156,9 @@ def snapshot(
     run_load(
         request,
         how="replace" if replace else "tombstone_missing" if tombstone_missing else "load",
+        report_file=report_file,
         debug=_Settings.debug,
         as_json=as_json,
-        report_file=report_file,
     )
 
 

@@ -123,8 +123,8 @@ class ParquetDestination:
         )
 
     def command(self, sql: str) -> None:
-        """Raise UsageError: files have no engine."""
-        raise UsageError("parquet: keeps files and has no engine that could carry out a statement")
+        """Raise UsageError: files have no tables that a statement could change."""
+        raise UsageError("parquet: keeps files and has no tables", remedy="Name a ClickHouse destination with --to.")
 
     def close(self) -> None:
         """Nothing is open."""
