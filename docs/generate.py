@@ -195,6 +195,7 @@ _CLASSES = {
     VerdictClass.TYPES: "types of DynamoDB JSON",
     VerdictClass.VALUES: "values",
     VerdictClass.COLUMN: "columns",
+    VerdictClass.KEYS: "keys",
 }
 
 

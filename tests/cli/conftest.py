@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from job.twin import TwinDecoder
 
+import transformer.decode.profile  # noqa: F401 - bound to the real decoder, before `command` puts the twin in its place
+
 DRIVER = Path(__file__).with_name("driver.py")
 
 USERS = """\

@@ -150,7 +150,7 @@ def test_a_load_can_end_early_when_too_much_is_rejected(command: Command, tmp_pa
         (["--storage-option", "x"], "name=value"),
         (["--to", "ftp://x"], "chdb://"),
         (["--schema", "none.yaml"], "none.yaml"),
-        (["--table", "../other"], "../other.yaml"),
+        (["--table", "../other"], "schemas/../other.yaml"),
         (["--resume"], "--resume"),
         (["--workers", "many"], "--workers"),
     ],

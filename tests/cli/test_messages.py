@@ -323,6 +323,8 @@ def test_a_named_file_must_be_there(command: Command, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_can_be_printed(command: Command, shell: str) -> None:
-    done = command("--show-completion", shell)
+def test_completion_can_be_printed(command: Command, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    # Not --show-completion, which asks the process above which shell it is.
+    monkeypatch.setenv("_DYNAMO2CH_COMPLETE", f"source_{shell}")
+    done = command()
     assert (done.code, "dynamo2ch" in done.out) == (0, True)

@@ -22,7 +22,6 @@ from transformer.job.result import FileState, SnapshotResult, Status
 from transformer.job.snapshot import largest_first, resolve_table, run, snapshot_version
 from transformer.job.stop import StopSwitch
 from transformer.load.destination import Destination, open_destination
-from transformer.schema.file import load_schema
 from transformer.schema.table import Table, VersionFrom
 from transformer.source.export import DataFile, find_export
 
@@ -359,25 +358,13 @@ def test_an_export_without_a_time_cannot_give_it_to_rows(tmp_path: Path) -> None
     assert snapshot_version(users_table(), export) == 0
 
 
-def test_without_a_schema_file_one_is_made_and_kept(tmp_path: Path) -> None:
-    export = write_export(tmp_path, [[user(1), user(2)]], table="orders")
-    said: list[str] = []
-    table = resolve_table(SnapshotRequest(export=str(export)), find_export(str(export)), warn=said.append)
-    assert (table.name, table.key) == ("orders", ("id",))
-    assert load_schema("schemas/orders.yaml") == table
-    assert "schemas/orders.yaml" in said[0]
-    said.clear()
-    before = Path("schemas/orders.yaml").read_bytes()
-    assert resolve_table(SnapshotRequest(export=str(export)), find_export(str(export)), warn=said.append) == table
-    assert Path("schemas/orders.yaml").read_bytes() == before
-    assert not any("was made" in sentence for sentence in said)
-
-
-def test_a_schema_file_is_made_for_the_table_asked_for(tmp_path: Path) -> None:
+def test_without_a_schema_file_the_error_says_where_it_was_looked_for(tmp_path: Path) -> None:
     export = write_export(tmp_path, [[user(1)]], table="orders")
-    table = resolve_table(SnapshotRequest(export=str(export), table="mine"), find_export(str(export)))
-    assert table.name == "mine"
-    assert load_schema("schemas/mine.yaml") == table
+    with pytest.raises(UsageError, match=r"schemas/orders\.yaml") as caught:
+        resolve_table(SnapshotRequest(export=str(export)), find_export(str(export)))
+    assert "--schema" in caught.value.remedy
+    with pytest.raises(UsageError, match=r"schemas/mine\.yaml"):
+        resolve_table(SnapshotRequest(export=str(export), table="mine"), find_export(str(export)))
 
 
 @pytest.mark.parametrize("name", ["../schemas/users", "a/b", "..", "/etc/passwd"])

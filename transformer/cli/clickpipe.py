@@ -57,10 +57,8 @@ def build(
     from transformer.decode.defaults import Defaults
     from transformer.decode.plan import Plan
     from transformer.schema.file import load_schema
-    from transformer.schema.proposal_file import require_proven_key
 
     table = load_schema(schema)
-    require_proven_key(schema)
     try:
         Plan(table)
         Defaults(table)

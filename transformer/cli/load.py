@@ -11,6 +11,7 @@ from transformer.cli.render import show, show_error
 from transformer.errors import Dynamo2chError, ExitCode, RetryError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import NoReturn
 
@@ -24,10 +25,12 @@ def run_load(
     report_file: Path | None = None,
     debug: bool,
     as_json: bool,
+    warnings: Sequence[str] = (),
 ) -> NoReturn:
     """Do what is asked, with bars or log lines, and leave with the exit code of the result.
 
     how: a load as such, or one of those of `job.replace`. report_file: where a page about the run is written, if any.
+    warnings: what came up before the run, for its result.
     """
     from transformer.cli.progress import bars_wanted, observer
     from transformer.cli.signals import handled
@@ -45,6 +48,7 @@ def run_load(
 
             way = replace.replace if how == "replace" else replace.tombstone_missing
             result = way(request, observe=observe, stop=stop)
+    result.warnings.extend(warnings)
     unwritten: Dynamo2chError | None = None
     if as_json or result.files:
         try:

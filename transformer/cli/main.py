@@ -15,7 +15,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from transformer.cli import aws, clickpipe, config, estimate, infer, jobs, options, report, synth_history, verify
+from transformer.cli import (
+    aws,
+    clickpipe,
+    config,
+    estimate,
+    infer,
+    jobs,
+    options,
+    promote,
+    report,
+    synth_history,
+    verify,
+)
 from transformer.cli.increment import increment
 from transformer.cli.render import forget_stdout, show, show_error
 from transformer.cli.warm import warm
@@ -35,11 +47,12 @@ app = typer.Typer(
     # Every option has an environment variable too: DYNAMO2CH_<COMMAND>_<OPTION>.
     context_settings={"auto_envvar_prefix": config.PREFIX},
 )
-schema_app = typer.Typer(help="Schema files: propose, validate them, print their SQL.", no_args_is_help=True)
+schema_app = typer.Typer(help="Schema files: validate them, print their SQL.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
-infer.register(schema_app)
 app.add_typer(clickpipe.app, name="clickpipe")
 verify.register(app)
+infer.register(schema_app)
+promote.register(schema_app)
 jobs.register(app)
 estimate.register(app)
 report.register(app)
@@ -129,8 +142,11 @@ def snapshot(
     """Load a full export into a ClickHouse table; goes on where an earlier run has ended."""
     from transformer.cli.load import load_on_server, run_load
     from transformer.job.budget import parse_size
+    from transformer.job.infer import prepare_schema
     from transformer.job.request import SnapshotRequest
 
+    storage = options.storage_options(storage_option)
+    schema, warnings = prepare_schema(export, schema, table=table, storage_options=storage)
     request = SnapshotRequest(
         export=export,
         schema=schema,
@@ -146,13 +162,15 @@ def snapshot(
         ledger=ledger,
         chunk_items=chunk_items,
         dry_run=dry_run,
-        storage_options=options.storage_options(storage_option),
+        storage_options=storage,
     )
     if replace and tombstone_missing:
         raise UsageError("--replace and --tombstone-missing exclude each other")
     if engine == "server":
         if replace or tombstone_missing:
             raise UsageError("--replace and --tombstone-missing need --engine client")
+        for warning in warnings:
+            typer.echo(f"warning: {warning}", err=True)
         load_on_server(request, role=s3_role, as_json=as_json)
     run_load(
         request,
@@ -160,6 +178,7 @@ def snapshot(
         report_file=report_file,
         debug=_Settings.debug,
         as_json=as_json,
+        warnings=warnings,
     )
 
 

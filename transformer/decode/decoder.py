@@ -103,6 +103,7 @@ class Decoder:
         self._table = table
         self._plan = Plan(table, envelope)
         self._spans = Spans(self._plan)
+        self._held = np.zeros(0, np.uint8)
         self._builder = ArrayBuilder(self._plan, self._spans)
         full = arrow_schema(table)
         self._wanted = frozenset(full.names if wanted is None else wanted)
@@ -146,6 +147,15 @@ class Decoder:
             size, lines = int(spans.starts[done]) - begin, int(spans.numbers[done])
         return self._finish(buffer, begin, size, lines, done)
 
+    @property
+    def located(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the accepted lines of the last step stand, until the next one begins: (buffer, rows).
+
+        buffer: uint8; the one given, or a copy. rows: int32[n, ROW_WIDTH]; row i of the batch has its compact text at
+        rows[i, W_TEXT], provided that no column has rejected an item.
+        """
+        return self._held, self._spans.rows
+
     def _locate(self, buffer: np.ndarray, items: int) -> int:
         """Locate the indexed lines; returns how many were settled, 0 only if a buffer of their own is needed."""
         plan, spans = self._plan, self._spans
@@ -186,6 +196,7 @@ class Decoder:
         builder = self._builder
         image = self._images(rows)
         builder.begin(buffer, image)
+        self._held = buffer
         batch, failed = self._writer.write(buffer)
         if image is not None:
             # The writer knows no tombstones. What it has found missing in them has failed; defaults it has filled in.

@@ -32,7 +32,7 @@ class KeyHasher:
         batch: rows in the layout of `schema.layout.arrow_schema`. Raises InternalError for a key column of a type that
         no key can have, or with a NULL in it.
         """
-        columns = [_hashes(batch.column(name), type_) for name, type_ in self._columns]
+        columns = [column_hashes(batch.column(name), type_) for name, type_ in self._columns]
         if len(columns) == 1:
             return columns[0]
         pairs = np.ascontiguousarray(np.column_stack(columns)).view(np.uint8).reshape(-1)
@@ -51,8 +51,8 @@ class KeyHasher:
         return total
 
 
-def _hashes(array: pa.Array, type_: Type) -> np.ndarray:
-    """The hash of each value of one key column."""
+def column_hashes(array: pa.Array, type_: Type) -> np.ndarray:
+    """The hash of each value of one key column: uint64[rows]. Raises InternalError as `KeyHasher.hashes` does."""
     if array.null_count:
         raise InternalError("a key column holds a NULL")
     hashes = np.empty(len(array), np.uint64)

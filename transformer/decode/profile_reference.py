@@ -1,186 +1,120 @@
-"""The profile of lines, said in the plainest way: `read_item`, then a count of every value at its path.
+"""The slow twin of `decode.profile`: what a profile counts, in plain Python, one line at a time.
 
-A line is first read by Python's C parser and checked on the way; only a line with something unusual goes to
-`read_item`, whose verdict counts. So both ways accept the same lines, and count them alike.
+It tells all names apart; only the bounds of the kernel on names and places are not its business.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from decimal import Context
+from typing import TYPE_CHECKING
 
-from transformer.decode.reference_item import MAX_DEPTH, NUMBER, plain, read_item
+from transformer.decode.reference_item import Value, read_item
 from transformer.decode.reference_json import FaultError
-from transformer.schema.profile import Distinct, Numbers, PathProfile, Texts
+from transformer.schema.profile import DISTINCT_BITS, Place, Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from transformer.decode.reference_item import Value
-    from transformer.schema.profile import Profile
-
-Raw = dict[str, Any]
-"""A typed value as Python's `json` reads it: one tag and what it holds."""
-
-
-class _UnusualError(Exception):
-    """The line is not what AWS writes; `read_item` decides what it is."""
+HASHED = 64
+_EXACT = Context(prec=5000, Emax=999999, Emin=-999999)
+_WHOLE = re.compile(r"-?[0-9]+")
+_UUID = re.compile(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,17}")
 
 
-def add_line(profile: Profile, line: bytes) -> None:
-    """Count the item on a line (without its line feed); a blank line as nothing, one that is no item as invalid."""
-    item = item_of(line)
-    if item is None:
-        profile.invalid += bool(line.strip(b" \t\r"))
-        return
-    add_item(profile, item)
-
-
-def add_item(profile: Profile, item: dict[str, Raw]) -> None:
-    """Count an item, given as `item_of` gives it."""
-    profile.items += 1
-    names = iter(item)
-    profile.begins(next(names, ""), next(names, ""))
-    for name, value in item.items():
-        values = profile.attribute(name)
-        if values is not None:
-            _add(values, value)
-
-
-def item_of(line: bytes) -> dict[str, Raw] | None:
-    """The attributes of the item on a line by name, in line order, as tagged values; None if the line is no item."""
-    if not line.strip(b" \t\r"):
-        return None
-    try:
-        root = _DECODER.decode(line.decode())
-        if type(root) is not dict or len(root) != 1 or type(root.get("Item")) is not dict:
-            raise _UnusualError
-        item: dict[str, Raw] = root["Item"]
-        for name, value in item.items():
-            name.encode()
-            _check(value, 0)
-        return item
-    except (_UnusualError, ValueError, RecursionError):
-        pass  # not the verdict: that is read_item's
-    try:
-        return {name: _raw(value) for name, value in read_item(line).members.items()}
-    except FaultError:
-        return None
-
-
-def _raw(value: Value) -> Raw:
-    match value.tag:
-        case "S" | "N" | "B":
-            return {value.tag: value.text}
-        case "BOOL":
-            return {"BOOL": value.flag}
-        case "NULL":
-            return {"NULL": True}
-        case "M":
-            return {"M": {name: _raw(member) for name, member in value.members.items()}}
-        case "L":
-            return {"L": [_raw(element) for element in value.elements]}
-        case _:
-            return {value.tag: [element.text for element in value.elements]}
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _UnusualError
-    return members
-
-
-def _refuse(text: str) -> Any:
-    raise _UnusualError(text)
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse, parse_int=_refuse, parse_float=_refuse)
-
-
-def _check(value: Any, depth: int) -> None:
-    """Raise _UnusualError or UnicodeEncodeError unless this is a sound typed value. depth: M and L around it."""
-    if type(value) is not dict or len(value) != 1:
-        raise _UnusualError
-    ((tag, inner),) = value.items()
-    match tag:
-        case "S" | "N" | "B":
-            _check_scalar(tag, inner)
-        case "BOOL":
-            if type(inner) is not bool:
-                raise _UnusualError
-        case "NULL":
-            if inner is not True:
-                raise _UnusualError
-        case "M":
-            if type(inner) is not dict or depth >= MAX_DEPTH:
-                raise _UnusualError
-            for name, member in inner.items():
-                name.encode()
-                _check(member, depth + 1)
-        case "L":
-            if type(inner) is not list or depth >= MAX_DEPTH:
-                raise _UnusualError
-            for element in inner:
-                _check(element, depth + 1)
-        case "SS" | "NS" | "BS":
-            if type(inner) is not list:
-                raise _UnusualError
-            for element in inner:
-                _check_scalar(tag[0], element)
-        case _:
-            raise _UnusualError
-
-
-def _check_scalar(tag: str, text: Any) -> None:
-    if type(text) is not str:
-        raise _UnusualError
-    data = text.encode()
-    if tag == "N" and not NUMBER.fullmatch(text):
-        raise _UnusualError
-    if tag == "B":
+def reference_profile(lines: Iterable[bytes], text_hash: Callable[[bytes], int]) -> Profile:
+    """The profile of lines of a full export. text_hash: XXH64 with seed 0."""
+    profile = Profile()
+    for line in lines:
+        if not line.strip(b" \t\r"):
+            continue
+        profile.lines += 1
         try:
-            decoded = base64.b64decode(data, validate=True)
-        except binascii.Error:
-            raise _UnusualError from None
-        if base64.b64encode(decoded) != data:
-            raise _UnusualError
+            item = read_item(line)
+        except FaultError:
+            profile.faults += 1
+            continue
+        _count(profile.item, Value("M", 0, members=item.members), text_hash)
+        for position, name in enumerate([*item.members][:2]):
+            place = profile.item.members[name]
+            place.first += position == 0
+            place.second += position == 1
+    return profile
 
 
-def _add(values: PathProfile, value: Raw) -> None:
-    """Count one typed value that has been checked."""
-    ((tag, inner),) = value.items()
-    values.tags[tag] += 1
-    match tag:
+def _count(place: Place, value: Value, text_hash: Callable[[bytes], int]) -> None:
+    place.tags[value.tag] = place.tags.get(value.tag, 0) + 1
+    match value.tag:
         case "S":
-            if values.texts is None:
-                values.texts = Texts()
-            values.texts.add(inner, inner.encode())
+            # Lengths and hashes are of the text as AWS writes it between the quotes.
+            _text(place, _written(value.text), text_hash)
         case "N":
-            if values.numbers is None:
-                values.numbers = Numbers()
-            values.numbers.add(plain(inner) or "")
-        case "L":
-            _add_elements(values, inner)
-        case "SS" | "NS" | "BS":
-            _add_elements(values, ({tag[0]: element} for element in inner))
+            _number(place, value.text)
+        case "B":
+            _length(place, len(value.text))
         case "M":
-            if values.names is None:
-                values.names = Distinct()
-            values.empty_maps += not inner
-            for name, member in inner.items():
-                values.names.add(name.encode())
-                _add(values.member(name), member)
+            for name, member in value.members.items():
+                _count(place.members.setdefault(name, Place()), member, text_hash)
+            _elements(place, len(value.members))
+        case "L" | "SS" | "NS" | "BS":
+            if value.elements:
+                place.element = place.element or Place()
+                for element in value.elements:
+                    _count(place.element, element, text_hash)
+            elif value.tag != "L":
+                place.element = place.element or Place()
+            _elements(place, len(value.elements))
         case _:
-            pass  # BOOL, NULL and B have nothing to count but their tag
+            pass
 
 
-def _add_elements(values: PathProfile, elements: Iterable[Raw]) -> None:
-    if values.elements is None:
-        values.elements = PathProfile()
-    count = 0
-    for count, element in enumerate(elements, 1):  # noqa: B007 - the count of all is wanted
-        _add(values.elements, element)
-    values.longest = max(values.longest, count)
+def _written(text: str) -> bytes:
+    return json.dumps(text, ensure_ascii=False)[1:-1].encode()
+
+
+def _elements(place: Place, count: int) -> None:
+    place.elements = max(place.elements, count)
+    place.elements_total += count
+
+
+def _length(place: Place, length: int) -> None:
+    texts = place.texts
+    texts.least, texts.most = min(texts.least, length), max(texts.most, length)
+    texts.total += length
+
+
+def _text(place: Place, text: bytes, text_hash: Callable[[bytes], int]) -> None:
+    _length(place, len(text))
+    texts = place.texts
+    if len(text) > HASHED:
+        texts.long += 1
+        return
+    texts.bitmap |= 1 << (text_hash(text) * DISTINCT_BITS >> 64)
+    texts.uuids += _UUID.fullmatch(text) is not None
+    texts.integers += _INTEGER.fullmatch(text) is not None
+    texts.times += (
+        len(text) >= 20
+        and (text[4:5], text[7:8], text[10:11], text[13:14]) == (b"-", b"-", b"T", b":")
+        and (text.endswith(b"Z") or (text[-3:-2] == b":" and text[-1:].isdigit()))
+    )
+
+
+def _number(place: Place, text: str) -> None:
+    numbers = place.numbers
+    if _WHOLE.fullmatch(text) and len(text.removeprefix("-")) <= 19 and abs(int(text)) < 1 << 63:
+        numbers.whole += 1
+        numbers.low, numbers.high = min(numbers.low, int(text)), max(numbers.high, int(text))
+        return
+    numbers.other += 1
+    value = _EXACT.create_decimal(text)
+    if value.is_zero():
+        numbers.other_whole += 1
+        return
+    _, digits, place_of_last = _EXACT.normalize(value).as_tuple()
+    exponent = int(place_of_last)  # no NaN and no infinity match the grammar of numbers
+    numbers.other_whole += exponent >= 0
+    numbers.before = max(numbers.before, len(digits) + exponent)
+    numbers.after = max(numbers.after, -exponent)
+    numbers.digits = max(numbers.digits, len(digits))

@@ -1,332 +1,378 @@
-"""A schema for an export, from all of its items: profile, key, proposal, file."""
+"""A schema file for an export, from every line of it: profile, key and proposal."""
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from itertools import pairwise, repeat
-from multiprocessing import get_context
+import contextlib
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from transformer.errors import InternalError, RetryError, SourceError, UsageError
+from transformer.errors import Dynamo2chError, SchemaError, UsageError
+from transformer.job.key_proof import RECHECKED, HashSpool, Key, pair_hashes, repeats
 from transformer.job.request import default_workers
-from transformer.schema.names import table_name
-from transformer.schema.profile import Profile
-from transformer.schema.proposal_file import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from transformer.schema.propose import Proposal
-    from transformer.schema.table import Table
-    from transformer.source.export import DataFile, Export
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
 
-_BLOCK_BYTES = 4 << 20
+    from transformer.schema.infer import Proposed
+    from transformer.schema.profile import Place, Profile
+    from transformer.source.export import Export
 
-_WORTH_PROCESSES = 8 << 20
-"""Stored bytes below which one process is done before others have started."""
+BLOCK_BYTES = 8 << 20
+
+_KEY_TAGS = ("S", "N", "B")
+_CANDIDATES = 8
+"""Attributes that are tried as a key where the order of attributes does not tell it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferRequest:
+    """What to infer from. See `SnapshotRequest` for the fields that both have.
+
+    key: the key attributes where they are known; else they are found. sample: read so many items only, or None for all.
+    tight: propose types without head-room.
+    """
+
+    export: str
+    table: str | None = None
+    key: tuple[str, ...] = ()
+    sample: int | None = None
+    tight: bool = False
+    workers: int | None = None
+    storage_options: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for what means nothing."""
+        if self.sample is not None and self.sample < 1:
+            raise UsageError("--sample must be 1 or more")
+        if len(self.key) > 2 or len(set(self.key)) != len(self.key) or not all(self.key):
+            raise UsageError(
+                "a key is a partition key, or a partition key and a sort key", remedy="Write --key pk or --key pk,sk."
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """A proposed schema.
+    """A proposal. text: the schema file. notes: what it leaves out. seconds: how long it took."""
 
-    text: of the schema file. table: what it says. profile: what it was made from. key: the key attributes; proven:
-    whether the data proves that they are the whole key; key_evidence: why.
-    """
-
+    table: str
     text: str
-    table: Table
+    key: Key
+    columns: list[Proposed]
+    notes: list[str]
     profile: Profile
-    proposal: Proposal
-    key: tuple[str, ...]
-    proven: bool
-    key_evidence: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """The record of `--json`."""
-        return {
-            "table": self.table.name,
-            "items": self.profile.items,
-            "invalid": self.profile.invalid,
-            "key": list(self.key),
-            "key_proven": self.proven,
-            "key_evidence": self.key_evidence,
-            "columns": [
-                {
-                    "name": column.name,
-                    "path": list(column.path),
-                    "type": column.type.sql,
-                    "convert": None if column.convert is None else column.convert.value,
-                    "evidence": column.evidence,
-                }
-                for column in self.proposal.columns
-            ],
-            "notes": list(self.proposal.notes),
-            "profile": self.profile.to_dict(),
-        }
+    seconds: float
 
 
-def infer(
-    export: Export,
-    *,
-    key: Sequence[str] = (),
-    table: str | None = None,
-    tight: bool = False,
-    sample: int | None = None,
-    workers: int | None = None,
-    storage_options: Mapping[str, object] | None = None,
-) -> Inferred:
-    """Propose a schema for an export from every one of its items, or from the first `sample` of them.
+def infer(request: InferRequest) -> Inferred:
+    """Read the export and propose a schema file for it.
 
-    key: the key attributes, where the caller knows them; else they are taken from the order of attributes (full
-    exports write the key first) and from what repeats. table: name of the destination table, by default the export's.
-    tight: number types without head-room. workers: processes that read files, None for one a core.
-
-    Raises UsageError when the key is not what the items have or cannot be told, SourceError when there is no item or
-    the export cannot be read.
+    Raises SourceError and UsageError as a load does; UsageError also where no key can be found, or the one given is
+    not the key of every item.
     """
     from transformer.schema.file import parse_schema
-    from transformer.schema.propose import propose
+    from transformer.schema.infer import propose
+    from transformer.schema.writer import schema_text
+    from transformer.source.export import find_export
 
-    options = dict(storage_options or {})
-    profile = _profile(export.files, options, sample, _workers(export.files, workers, sample))
-    if not profile.items:
-        raise SourceError(
-            f"{export.shown} holds no item, so there is nothing to make a schema from",
-            remedy="Write a schema file by hand (README, `The schema file`).",
+    begin = time.perf_counter()
+    export = find_export(request.export, request.storage_options)
+    table = request.table or export.table_name
+    if table is None:
+        raise UsageError(
+            f"{export.shown} does not say which table it holds", remedy="Name the destination table with --table NAME."
         )
-    chosen, proven, evidence = _key(export, profile, tuple(key), options, sampled=sample is not None)
-    proposal = propose(profile, chosen, tight=tight, sampled=sample is not None)
-    name = table or table_name(export.table_name or "items")
-    text = render(
-        name, chosen, proposal, heading=_heading(export, profile, sample, tight=tight), key_evidence=evidence,
-        proven=proven,
+    reading = _Reading(export, request)
+    profile, key = _profile_and_key(reading, request.key)
+    columns, notes = propose(profile, key.attributes, tight=request.tight)
+    text = schema_text(
+        table, key.attributes, columns, header=_header(export, request, profile, notes), key_note=key.note,
+        proven=key.proven,
     )  # fmt: skip
-    resolved = parse_schema(text, "the proposed schema").table
-    return Inferred(text, resolved, profile, proposal, chosen, proven, evidence)
+    parse_schema(text, "the proposed schema")  # its own words, if ever we should propose what cannot be read
+    return Inferred(table, text, key, columns, notes, profile, time.perf_counter() - begin)
 
 
-def provide_schema_file(
-    schema: Table | str | Path | None,
-    export: Export,
-    storage_options: Mapping[str, object],
-    *,
-    name: str | None,
-    warn: Callable[[str], object],
-) -> None:
-    """See to it that a load has a schema: make schemas/<table>.yaml where none is named and none is there.
+def _header(export: Export, request: InferRequest, profile: Profile, notes: list[str]) -> list[str]:
+    if request.sample is None:
+        lines = [f"Inferred from all {profile.items:,} items of {export.shown}."]
+    else:
+        lines = [
+            f"SAMPLED: inferred from the first {profile.items:,} items of {export.shown}.",
+            "Items that were not read may be rejected; without --sample no item is.",
+        ]
+    if profile.faults:
+        lines.append(f"{profile.faults:,} lines are no valid items; a load rejects them.")
+    if request.tight:
+        lines.append("Types are as narrow as the data allow (--tight).")
+    else:
+        lines.append("Head-room: integers one width wider (64 bits only from a thousandth of their range on), decimals")
+        lines.append("two digits more on both sides, in the next of 9, 18, 38 and 76 digits.")
+    return [*lines, *(f"Note: {note}." for note in notes)]
 
-    schema: a table, the path of a schema file, or None. name: the table asked for, or None for that of the export.
-    warn: takes sentences for the user. Raises as `infer` and `schema_path` do.
+
+def prepare_schema(
+    export: str, schema: Path | None, *, table: str | None, storage_options: Mapping[str, object]
+) -> tuple[Path | None, list[str]]:
+    """The schema file for a load, inferred and written to schemas/<table>.yaml where there is none; and warnings.
+
+    export, schema, table, storage_options: as the load was asked for. Returns no path where the load has to say itself
+    what is missing. Raises what `infer` raises.
     """
-    from transformer.schema.lookup import schema_path
-    from transformer.schema.resolve import table_name_faults
-    from transformer.schema.table import Table as Resolved
+    from transformer.schema.file import load_schema_file
+    from transformer.schema.lookup import default_path
+    from transformer.source.export import find_export
 
-    if isinstance(schema, Resolved):
-        return
-    path = Path(schema) if schema is not None else schema_path(name or export.table_name, export.shown)
-    if schema is None and not path.is_file():
-        for what, remedy in table_name_faults(name) if name is not None else ():
-            raise UsageError(f"--table: {what}", remedy=remedy)
-        write(infer(export, table=name, storage_options=storage_options).text, path)
-        warn(f"there was no schema file, so {path} was made from all items; look at it, and keep it for later loads")
-    if (unproven := key_warning(path)) is not None:
-        warn(unproven)
-
-
-def require_settled_key(schema: Table | str | Path | None, export: Export, *, name: str | None) -> None:
-    """Raise SchemaError when the schema file of an incremental load says that its key is not proven."""
-    from transformer.schema.lookup import schema_path
-    from transformer.schema.proposal_file import require_proven_key
-    from transformer.schema.table import Table as Resolved
-
-    if not isinstance(schema, Resolved):
-        require_proven_key(schema if schema is not None else schema_path(name or export.table_name, export.shown))
-
-
-def key_warning(path: Path) -> str | None:
-    """A sentence for the user if a schema file says that its key is not proven."""
-    from transformer.schema.proposal_file import key_is_unproven
-
+    warnings = []
+    path = schema
+    if path is None:
+        try:
+            name = table or find_export(export, storage_options).table_name
+        except Dynamo2chError:
+            return None, []  # the load meets the same fault, and its result reports it
+        path = None if name is None else default_path(name)
+        if path is None:
+            return None, []
+        if not path.exists():
+            inferred = infer(InferRequest(export=export, table=name, storage_options=storage_options))
+            write_schema(path, inferred.text)
+            warnings.append(f"there was no schema file {path}: it was inferred from every line, and written")
     try:
-        unproven = key_is_unproven(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return None  # reading the schema itself says what is wrong with the file
-    if not unproven:
-        return None
-    return f"{path}: the key is not proven; compare it with the table's, then remove the remark"
+        proven = load_schema_file(path).key_proven
+    except SchemaError:
+        return path, warnings  # the load meets the same fault
+    if not proven:
+        warnings.append(
+            f"the key in {path} is not proven: two keys fit the data. Settle it with dynamo2ch schema infer --key"
+        )
+    return path, warnings
 
 
-def write(text: str, path: Path) -> None:
-    """Write a schema file whole or not at all, over nothing that is there. Raises UsageError."""
-    if path.exists():
-        raise UsageError(f"{path} is there already", remedy="Name another file with -o, or remove this one.")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+def write_schema(path: Path, text: str) -> None:
+    """Write a schema file whole or not at all: several machines may infer the same one at the same time."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            file.write(text)
+        # Temporary files are for their owner alone; a schema file is for everybody who may read the folder.
+        Path(file.name).chmod(0o644)
+        Path(file.name).replace(path)
     except OSError as error:
         raise UsageError(
-            f"the schema file {path} cannot be written: {error.strerror or error}",
-            remedy="Name another place with `dynamo2ch schema infer EXPORT -o FILE`.",
+            f"{path}: the schema file cannot be written: {error.strerror or error}",
+            remedy="Name a place that can be written to: dynamo2ch schema infer EXPORT -o FILE.",
         ) from error
 
 
-def _profile(files: Sequence[DataFile], options: dict[str, object], sample: int | None, workers: int) -> Profile:
-    """The profiles of all files, added up in the order of the files, however many `workers` there are."""
-    counts: list[int | None] = [None] * len(files)
-    if sample is not None:
-        cuts = [sample * number // len(files) for number in range(len(files) + 1)]
-        counts = [end - begin for begin, end in pairwise(cuts)]
-    profile = Profile()
-    if workers == 1:
-        for file, count in zip(files, counts, strict=True):
-            profile.merge(_of_file(file, options, count))
-        return profile
-    # Processes, because plain Python holds the interpreter's lock; spawned, because forked ones inherit locked locks.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        try:
-            for part in pool.map(_of_file, files, repeat(options), counts):
-                profile.merge(part)
-        except BrokenProcessPool as error:
-            raise RetryError(
-                "a process that was reading the export has ended without a word, perhaps for want of memory",
-                remedy="Run it again with --workers 1.",
-            ) from error
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return profile
+class _Reading:
+    """Passes over an export, with threads over its files."""
+
+    def __init__(self, export: Export, request: InferRequest) -> None:
+        self._export = export
+        self._storage_options = request.storage_options
+        self._sample = request.sample
+        # A sample is the first items in the order of the manifest, which only one thread can tell.
+        self._workers = 1 if request.sample else request.workers or default_workers()
+        self.shown = export.shown
+
+    def blocks(self, number: int) -> Iterator[tuple[npt.NDArray[np.uint8], int]]:
+        """The blocks of file `number`: buffer and size."""
+        from transformer.decode.decoder import SLACK
+        from transformer.source.blocks import open_blocks
+
+        file = self._export.files[number]
+        with open_blocks(file, block_bytes=BLOCK_BYTES, slack=SLACK, storage_options=self._storage_options) as reader:
+            for block in reader:
+                yield block.buffer, block.size
+                reader.recycle(block)
+
+    def first_names(self) -> tuple[str, ...]:
+        """The first two attributes of the first valid item, or fewer."""
+        from transformer.decode.reference_item import read_item
+        from transformer.decode.reference_json import FaultError
+
+        for number in range(len(self._export.files)):
+            for buffer, size in self.blocks(number):
+                for line in buffer[:size].tobytes().split(b"\n"):
+                    if line.strip():
+                        with contextlib.suppress(FaultError):
+                            return tuple(read_item(line).members)[:2]
+        return ()
+
+    def run(self, keys: Sequence[str], take: Callable[[pa.RecordBatch], None], *, most: int | None = None) -> Profile:
+        """One pass: the profile, and every batch of `keys` to `take`, from any thread. most: items, in one thread."""
+        from queue import Empty, SimpleQueue
+
+        from transformer.decode.profile import Profiler
+        from transformer.schema.profile import Profile
+        from transformer.source.blocks import check_item_count
+
+        most = most or self._sample
+        numbers: SimpleQueue[int] = SimpleQueue()
+        for number in range(len(self._export.files)):
+            numbers.put(number)
+
+        def work() -> Profile:
+            profiler = Profiler(keys)
+            left = most
+            with contextlib.suppress(Empty):
+                while left is None or left > 0:
+                    number = numbers.get_nowait()
+                    items = 0
+                    for buffer, size in self.blocks(number):
+                        for step in profiler.steps(buffer, 0, size, left):
+                            items += step.items
+                            left = None if left is None else left - step.items
+                            take(step.batch)
+                        if left == 0:
+                            return profiler.profile()
+                    check_item_count(self._export.files[number], items)
+            return profiler.profile()
+
+        workers = 1 if most else max(1, min(self._workers, len(self._export.files)))
+        total = Profile()
+        with ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(work) for _ in range(workers)]
+            try:
+                for future in futures:
+                    total.add(future.result())
+            except BaseException:
+                while not numbers.empty():
+                    with contextlib.suppress(Empty):
+                        numbers.get_nowait()
+                raise
+        return total
+
+    def unique(self, keys: Sequence[str], spool: HashSpool) -> bool:
+        """Whether no two items have the same values of `keys`. spool: the hashes of all of them."""
+        for repeated in spool.repeated():
+            for at in range(0, len(repeated), RECHECKED):
+                if self._repeats(keys, repeated[at : at + RECHECKED]):
+                    return False
+        return True
+
+    def _repeats(self, keys: Sequence[str], suspects: npt.NDArray[np.uint64]) -> bool:
+        import numpy as np
+
+        rows: list[tuple[int, tuple[bytes, ...]]] = []
+
+        def take(batch: pa.RecordBatch) -> None:
+            hashes = hashes_of(batch, len(keys))
+            for row in np.flatnonzero(np.isin(hashes, suspects)).tolist():
+                values = tuple(batch.column(number)[row].as_py() or b"" for number in range(len(keys)))
+                rows.append((int(hashes[row]), values))
+
+        self.run(keys, take)
+        return repeats(suspects, rows)
+
+    def proves(self, keys: Sequence[str]) -> bool:
+        """Whether no two items have the same values of `keys`, by a pass of its own."""
+        with contextlib.closing(HashSpool()) as spool:
+            self.run(keys, lambda batch: spool.add(hashes_of(batch, len(keys))))
+            return self.unique(keys, spool)
 
 
-def _of_file(file: DataFile, options: dict[str, object], most: int | None) -> Profile:
-    """The profile of one file, or of its first `most` items."""
-    from transformer.decode.profile_reference import add_line
+def hashes_of(batch: pa.RecordBatch, keys: int) -> npt.NDArray[np.uint64]:
+    """One hash for each row's values of the first `keys` (1 or 2) columns."""
+    from transformer.decode.profile import key_hashes
 
-    profile = Profile()
-    if most == 0:
-        return profile
-    for line in _lines(file, options):
-        add_line(profile, line)
-        if profile.items == most:
-            break
-    return profile
+    first = key_hashes(batch, 0)
+    return first if keys == 1 else pair_hashes(first, key_hashes(batch, 1))
 
 
-def _workers(files: Sequence[DataFile], asked: int | None, sample: int | None) -> int:
-    """How many processes read: as many as asked for, else one for each core if there is enough to do."""
-    if asked is not None:
-        return min(asked, max(1, len(files)))
-    if sample is not None or sum(file.size or 0 for file in files) < _WORTH_PROCESSES:
-        return 1
-    return min(default_workers(), max(1, len(files)))
+def _profile_and_key(reading: _Reading, given: tuple[str, ...]) -> tuple[Profile, Key]:
+    keys = given or reading.first_names()
+    with contextlib.closing(HashSpool()) as single, contextlib.closing(HashSpool()) as double:
 
+        def take(batch: pa.RecordBatch) -> None:
+            if len(keys) > 0:
+                single.add(hashes_of(batch, 1))
+            if len(keys) > 1:
+                double.add(hashes_of(batch, 2))
 
-def _lines(file: DataFile, options: dict[str, object]) -> Iterator[bytes]:
-    """The lines of a file, without their line feeds."""
-    from transformer.source.blocks import open_blocks
-
-    with open_blocks(file, block_bytes=_BLOCK_BYTES, slack=0, storage_options=options) as blocks:
-        for block in blocks:
-            data = block.buffer[: block.size].tobytes()
-            yield from data.removesuffix(b"\n").split(b"\n")
-            blocks.recycle(block)
-
-
-def _heading(export: Export, profile: Profile, sample: int | None, *, tight: bool) -> list[str]:
-    what = f"{profile.items:,} items of {export.shown}"
-    lines = [f"Proposed from every one of the {what}."]
-    if sample is not None:
-        lines = [
-            f"SAMPLE: proposed from the first {what} only. Rare attributes and",
-            "larger values may be missing here; their items go into _unmapped or are rejected.",
-        ]
-    lines.append(
-        "Numbers have the narrowest type that holds all that was seen, without head-room (--tight)."
-        if tight
-        else "Number types are one step wider than needed, since live data goes on growing (--tight leaves that out)."
-    )
-    if profile.invalid:
-        lines.append(f"{profile.invalid:,} lines are no items: a load rejects them, whatever the schema.")
-    return lines
-
-
-def _is_key_attribute(profile: Profile, name: str) -> bool:
-    """Whether every item has the attribute, always as the same one of S, N and B."""
-    values = profile.attributes.get(name)
-    if values is None or len(values.tags) != 1:
-        return False
-    return next(iter(values.tags)) in ("S", "N", "B") and values.count == profile.items
-
-
-def _key(
-    export: Export, profile: Profile, given: tuple[str, ...], options: dict[str, object], *, sampled: bool
-) -> tuple[tuple[str, ...], bool, str]:
-    """The key, whether it is proven, and the evidence."""
-    from transformer.job.key_proof import key_facts
-
-    if given:
-        for name in given:
-            if not _is_key_attribute(profile, name):
-                seen = profile.attributes.get(name)
-                found = (
-                    "none has it" if seen is None else ", ".join(f"{t} in {n:,}" for t, n in sorted(seen.tags.items()))
-                )
-                raise UsageError(
-                    f"--key: {name!r} is not the same scalar (S, N or B) in each of {profile.items:,} items: {found}",
-                    remedy="Name the partition key, and after a comma the sort key, as DynamoDB has them.",
-                )
-        (facts,) = key_facts(export.files, [given], storage_options=options)
-        if not facts.unique:
+        profile = reading.run(keys, take)
+        if given:
+            return profile, _given(reading, profile, given, double if len(given) == 2 else single)
+        if not keys:
             raise UsageError(
-                f"--key: several items have the key {facts.example!r}",
-                remedy="Name the table's whole key: partition key, and after a comma the sort key.",
+                f"{reading.shown} holds no item, so nothing tells the key", remedy="Name it: --key pk or --key pk,sk."
             )
-        return given, True, f"as given with --key; present and unique in {facts.items:,} items"
-    firsts = {first for first, _ in profile.orders}
-    seconds = {second for _, second in profile.orders}
-    first = firsts.pop() if len(firsts) == 1 and not profile.orders_left_out else ""
-    if not first or not _is_key_attribute(profile, first):
-        raise UsageError(
-            f"the key of {export.shown} cannot be told from its items: they do not all begin with the same scalar",
-            remedy="Say what it is with --key PARTITION_KEY or --key PARTITION_KEY,SORT_KEY.",
-        )
-    second = seconds.pop() if len(seconds) == 1 else ""
-    if second and not _is_key_attribute(profile, second):
-        second = ""
-    candidates = [(first,), (first, second)] if second else [(first,)]
-    facts_list = key_facts(export.files, candidates, storage_options=options)
-    for facts in facts_list:
-        if not sampled and facts.items != profile.items:
-            raise InternalError(f"{profile.items} items were profiled, {facts.items} have the key")
-    alone = facts_list[0]
-    if alone.unique and second:
-        return (
-            (first,),
-            False,
-            (
-                f"{first} is present and unique in {alone.items:,} items, but {second} always follows it and may be "
-                "the sort key; settle it with --key"
-            ),
-        )
-    if alone.unique:
-        return (first,), not sampled, f"{first} comes first, present and unique in {alone.items:,} items"
-    if second and facts_list[1].unique:
-        return (
-            (first, second),
-            not sampled,
-            (
-                f"{first} and {second} come first, present in {alone.items:,} items; {first} alone repeats, together "
-                "they are unique"
-            ),
-        )
+        members, items = profile.item.members, profile.items
+        first = members[keys[0]]
+        second = members[keys[1]] if len(keys) > 1 else None
+        if _key_like(first, items) and first.first == items:
+            also = second is not None and second.second == items and _key_like(second, items)
+            if reading.unique(keys[:1], single):
+                if not also:
+                    return profile, Key(keys[:1], True, "first in every item, and unique")
+                note = (
+                    f"first in every item, and unique; but {keys[1]!r} is second in every item and might be its sort "
+                    "key: settle it with --key"
+                )
+                return profile, Key(keys[:1], items == 0, note)
+            if also and reading.unique(keys[:2], double):
+                return profile, Key(keys[:2], True, "first and second in every item, and unique together")
+    return profile, _searched(reading, profile)
+
+
+def _key_like(place: Place, items: int) -> bool:
+    """Whether every item has it, with one tag that a key may have."""
+    return place.count == items and len(place.tags) == 1 and next(iter(place.tags)) in _KEY_TAGS
+
+
+def _given(reading: _Reading, profile: Profile, key: tuple[str, ...], spool: HashSpool) -> Key:
+    if profile.items:
+        for name in key:
+            place = profile.item.members.get(name)
+            if place is None or not _key_like(place, profile.items):
+                seen = "none of the items has it" if place is None else f"it is {place.tags} in {profile.items:,} items"
+                raise UsageError(
+                    f"{name!r} is no key attribute: {seen}", remedy="A key is S, N or B, and in every item."
+                )
+        if not reading.unique(key, spool):
+            raise UsageError(
+                f"several items have the same {' and '.join(key)}, so that is not the key",
+                remedy="Name the whole key of the table: --key pk,sk.",
+            )
+    return Key(key, True, "as given with --key; unique")
+
+
+def _searched(reading: _Reading, profile: Profile) -> Key:
+    """A key by trial, where the order of attributes does not tell it: the first candidates that are unique."""
+    candidates = sorted(
+        (name for name, place in profile.item.members.items() if name and _key_like(place, profile.items)),
+        key=lambda name: (_rank(name), name),
+    )[:_CANDIDATES]
+    tried: list[tuple[str, ...]] = [(name,) for name in candidates]
+    tried += [(one, other) for one in candidates for other in candidates if one < other][: 2 * _CANDIDATES]
+    for keys in tried:
+        if _unique_at_first(reading, keys) and reading.proves(keys):
+            note = "the order of attributes does not tell the key; this is unique here: settle it with --key"
+            return Key(keys, False, note)
     raise UsageError(
-        f"the key of {export.shown} cannot be told from its items: several begin with {facts_list[-1].example!r}",
-        remedy="Say what it is with --key PARTITION_KEY or --key PARTITION_KEY,SORT_KEY.",
+        f"nothing in {reading.shown} tells the key of the table", remedy="Name it: --key pk or --key pk,sk."
     )
+
+
+def _unique_at_first(reading: _Reading, keys: tuple[str, ...]) -> bool:
+    """Whether nothing repeats among the first items: most candidates fail here, at little cost."""
+    with contextlib.closing(HashSpool()) as spool:
+        reading.run(keys, lambda batch: spool.add(hashes_of(batch, len(keys))), most=10_000)
+        return not any(len(repeated) for repeated in spool.repeated())
+
+
+def _rank(name: str) -> int:
+    """How much a name looks like that of a key: the usual ones first."""
+    lower = name.lower()
+    if lower in ("pk", "id", "sk", "key", "uuid"):
+        return 0
+    return 1 if lower.endswith(("id", "key", "pk", "sk", "_no", "number")) else 2

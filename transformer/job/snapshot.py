@@ -32,7 +32,7 @@ from transformer.schema import lookup
 from transformer.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from transformer.job.events import Observer
     from transformer.job.parts import DecoderFactory
@@ -126,7 +126,7 @@ def _load(
     export = find_export(request.export, request.storage_options, incremental=request.incremental)
     result.export = export.shown
     result.warnings.extend(export.warnings)
-    table = resolve_table(request, export, warn=result.warnings.append)
+    table = resolve_table(request, export)
     result.table = table.name
     decode, slack, revision = decoding(decoder, incremental=request.incremental)
     slack = max(slack, LEAST_SLACK)
@@ -355,18 +355,8 @@ def _check_keys(result: SnapshotResult, table: Table, destination: Destination) 
         )
 
 
-def resolve_table(request: SnapshotRequest, export: Export, *, warn: Callable[[str], object] = lambda _: None) -> Table:
-    """The destination table of `request`; where there is no schema file, one is made from the export's items and kept.
-
-    warn: takes sentences for the user: that a file was made, and that its key is not proven.
-    Raises SchemaError for a wrong schema file, UsageError where there is none and none can be made.
-    """
-    from transformer.job.infer import provide_schema_file, require_settled_key
-
-    if request.incremental:
-        require_settled_key(request.schema, export, name=request.table)
-    else:
-        provide_schema_file(request.schema, export, request.storage_options, name=request.table, warn=warn)
+def resolve_table(request: SnapshotRequest, export: Export) -> Table:
+    """The destination table of `request`. Raises UsageError without a schema file, SchemaError for a wrong one."""
     return lookup.resolve_table(
         request.schema, name=request.table, table_in_export=export.table_name, export=export.shown
     )

@@ -150,7 +150,7 @@ def translate(error: Exception, action: Action, address: Address) -> Dynamo2chEr
             f"{address.url}: the certificate of the server is not trusted: {network.verify_message}",
             remedy="Name the file of its authority with --ca-cert, and the host as the certificate names it.",
         )
-    if isinstance(network, ssl.SSLError) and "CERTIFICATE" in (network.reason or ""):
+    if isinstance(network, ssl.SSLError) and "CERTIFICATE" in (getattr(network, "reason", "") or ""):
         return UsageError(
             f"{address.url}: the server does not accept this side's certificate: {network.reason}",
             remedy="Name one that it trusts: dynamo2ch --client-cert cert.pem --client-key key.pem ...",

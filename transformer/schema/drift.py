@@ -1,171 +1,182 @@
-"""What differs between two schemas of one table, and the statements that bring a table from one to the other.
-
-A statement is given only where ClickHouse keeps every stored value: widening a number, allowing NULL, adding or
-dropping a column. For any other change of a type it would wrap or cut silently, so such a change says that the export
-must be loaded again, into a new table.
-"""
+"""How two schemas of one table differ, and the statements that take a table from the one to the other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from transformer.errors import ConflictError
+from transformer.schema import types as t
 from transformer.schema.expression import quote_identifier
-from transformer.schema.types import Array, Decimal, Integer, LowCardinality, Map, Nullable, Tuple, Type
+from transformer.schema.layout import RowColumn, row_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from transformer.schema.table import Column, Table
-
-
-class Kind(StrEnum):
-    """What a change is."""
-
-    ADDED = "added"
-    REMOVED = "removed"
-    WIDENED = "widened"
-    INCOMPATIBLE = "incompatible"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One difference.
 
-    column: its name, or empty where it is about the table. what: in words. sql: the statement that makes it, without a
-    semicolon; empty where there is none, and the export has to be loaded into a new table.
-    stream: what a live ClickPipe into the table would notice of it, in words; empty if nothing. It writes the columns
-    that it maps by their names.
+    what: one line. sql: the ALTER TABLE for it, or empty where none can make it. stream: whether it touches a column
+    that a running ClickPipe writes, so that the pipe must be stopped for it. reload: whether the rows that are in the
+    table are not what the new schema would have made of their items, even after `sql`.
     """
 
-    kind: Kind
-    column: str
     what: str
     sql: str = ""
-    stream: str = ""
-
-    def to_dict(self) -> dict[str, str]:
-        """The record of `--json`."""
-        return {
-            "kind": self.kind.value,
-            "column": self.column,
-            "what": self.what,
-            "sql": self.sql,
-            "stream": self.stream,
-        }
+    stream: bool = False
+    reload: bool = False
 
 
-def drift(old: Table, new: Table) -> list[Change]:
-    """What must change for a table made by `old` to be one made by `new`. The names of the tables are not compared."""
-    changes = list(_of_table(old, new))
-    before, after = ({column.name: column for column in table.columns} for table in (old, new))
+def changes(old: Table, new: Table) -> list[Change]:
+    """The differences between two schemas, columns in the order of the new one, those that go last.
+
+    Raises ConflictError when no ALTER leads from one to the other: another key, engine or partition, or other columns
+    for version and deletion. That is another table.
+    """
+    _refuse_another_table(old, new)
+    before = {column.name: column for column in row_columns(old)}
+    after = {column.name: column for column in row_columns(new)}
+    read_before = {column.name: column for column in old.columns}
+    read_after = {column.name: column for column in new.columns}
+    found: list[Change] = []
     previous = ""
-    for column in new.columns:
-        if column.name not in before:
-            changes.append(_added(old, column, previous))
-        elif before[column.name] != column:
-            changes += _changed(old, before[column.name], column)
-        previous = column.name
-    for name in before.keys() - after.keys() - set(old.key):
-        changes.append(
-            Change(
-                Kind.REMOVED,
-                name,
-                f"column {name} is gone; with it go its stored values",
-                f"{_alter(old)} DROP COLUMN {quote_identifier(name)}",
-                "fails if it maps this column: take the column out of its mapping first",
+    for name, column in after.items():
+        if name not in before:
+            found.append(_added(new, column, previous))
+        elif (change := _changed(new, before[name], column, read_before.get(name), read_after.get(name))) is not None:
+            found.append(change)
+        previous = name
+    for name in before:
+        if name not in after:
+            sql = f"{_alter(new)} DROP COLUMN {quote_identifier(name)}"
+            found.append(Change(f"column {name} is gone", sql, stream=True))
+    return [*found, *_computed(old, new), *_rules(old, new)]
+
+
+def _computed(old: Table, new: Table) -> list[Change]:
+    """The differences of the columns that ClickHouse computes. Rows that are stored keep what was computed for them."""
+    before = {column.name: column for column in old.computed}
+    after = {column.name: column for column in new.computed}
+    found = []
+    for name, column in after.items():
+        if before.get(name) != column:
+            action = "MODIFY" if name in before else "ADD"
+            codec = f" CODEC({column.codec})" if column.codec else ""
+            what = f"computed column {name} {'differs' if name in before else 'is new'}"
+            definition = f"{quote_identifier(name)} {column.type.sql} MATERIALIZED ({column.expression}){codec}"
+            found.append(Change(what, f"{_alter(new)} {action} COLUMN {definition}", reload=name in before))
+    gone = [name for name in before if name not in after]
+    return found + [
+        Change(f"computed column {name} is gone", f"{_alter(new)} DROP COLUMN {quote_identifier(name)}")
+        for name in gone
+    ]
+
+
+def _rules(old: Table, new: Table) -> list[Change]:
+    """The differences that are no column's: they hold for items that are read from now on."""
+    found = []
+    for what, one, other in (
+        ("the version comes from", old.version_from.value, new.version_from.value),
+        ("unmapped attributes: policy", old.unmapped_policy.value, new.unmapped_policy.value),
+        ("drop names", sorted(old.drop), sorted(new.drop)),
+    ):
+        if one != other:
+            found.append(Change(f"{what} {other}, was {one}", reload=True))
+    return found
+
+
+def _refuse_another_table(old: Table, new: Table) -> None:
+    for what, one, other in (
+        ("name", old.name, new.name),
+        ("key", old.key, new.key),
+        ("engine", old.engine, new.engine),
+        ("partition_by", old.partition_by, new.partition_by),
+        ("version column", old.version_column, new.version_column),
+        ("deleted column", old.deleted_column, new.deleted_column),
+    ):
+        if one != other:
+            raise ConflictError(
+                f"the {what} differs ({one!r}, {other!r}), which no ALTER TABLE can change",
+                remedy="Load the export into a new table: dynamo2ch snapshot EXPORT --schema NEW --table NAME.",
             )
-        )
-    return sorted(changes, key=lambda change: (list(Kind).index(change.kind), change.column))
+    types = {column.name: column.type for column in row_columns(old)}
+    for name in new.key:
+        key = next(column for column in row_columns(new) if column.name == name)
+        if types[name] != key.type:
+            raise ConflictError(
+                f"key column {name} is {types[name].sql} and not {key.type.sql}, which ClickHouse does not change",
+                remedy="Load the export into a new table: dynamo2ch snapshot EXPORT --schema NEW --table NAME.",
+            )
+
+
+def _added(table: Table, column: RowColumn, previous: str) -> Change:
+    place = f" AFTER {quote_identifier(previous)}" if previous else " FIRST"
+    sql = f"{_alter(table)} ADD COLUMN {quote_identifier(column.name)} {column.type.sql}{place}"
+    what = f"column {column.name} {column.type.sql} is new"
+    # What the older rows have for it stays in `_unmapped`, and what the stream brings has no mapping yet.
+    return Change(what, sql, reload=True)
+
+
+def _changed(
+    table: Table, old: RowColumn, new: RowColumn, read_old: Column | None, read_new: Column | None
+) -> Change | None:
+    what = []
+    sql = ""
+    other = False
+    if old.type != new.type:
+        what.append(f"column {new.name} is {new.type.sql}, was {old.type.sql}")
+        if _holds_all(new.type, old.type):
+            sql = f"{_alter(table)} MODIFY COLUMN {quote_identifier(new.name)} {new.type.sql}"
+        else:
+            other = True
+            what.append("which may not hold what is stored, so there is no statement for it")
+    if read_old is not None and read_new is not None:
+        for name, one, two in (
+            ("path", read_old.path, read_new.path),
+            ("convert", read_old.convert, read_new.convert),
+            ("default", read_old.default, read_new.default),
+        ):
+            if one != two:
+                other = True
+                what.append(f"column {new.name} has another {name}")
+        if read_old.codec != read_new.codec and not other:
+            what.append(f"column {new.name} has another codec")
+            codec = f" CODEC({read_new.codec or 'Default'})"
+            sql = f"{_alter(table)} MODIFY COLUMN {quote_identifier(new.name)} {new.type.sql}{codec}"
+    if not what:
+        return None
+    return Change("; ".join(what), sql, stream=other or old.type != new.type, reload=other)
+
+
+def _holds_all(new: t.Type, old: t.Type) -> bool:
+    """Whether every value of `old` is one of `new`: ClickHouse wraps and cuts what does not fit, without a word."""
+    match old, new:
+        case _ if old == new:
+            return True
+        case t.Nullable(one), t.Nullable(other):
+            return _holds_all(other, one)
+        case _, t.Nullable(other):
+            return _holds_all(other, old)
+        case t.LowCardinality(one), _ if not isinstance(new, t.LowCardinality):
+            return _holds_all(new, one)
+        case _, t.LowCardinality(other):
+            return _holds_all(other, old.inner if isinstance(old, t.LowCardinality) else old)
+        case t.Integer(), t.Integer():
+            return new.minimum <= old.minimum and old.maximum <= new.maximum
+        case t.Integer(), t.String():
+            return True
+        case t.Decimal(precision, scale), t.Decimal(wider, finer):
+            return scale <= finer and precision - scale <= wider - finer
+        case t.Array(one), t.Array(other):
+            return _holds_all(other, one)
+        case t.Map(one), t.Map(other):
+            return _holds_all(other, one)
+        case _:
+            return False
 
 
 def _alter(table: Table) -> str:
     cluster = f" ON CLUSTER {quote_identifier(table.cluster)}" if table.cluster else ""
     return f"ALTER TABLE {quote_identifier(table.name)}{cluster}"
-
-
-def _of_table(old: Table, new: Table) -> Iterator[Change]:
-    """Differences that no ALTER mends."""
-    for what, before, after in (
-        ("the key", ", ".join(old.key), ", ".join(new.key)),
-        ("the version column", old.version_column, new.version_column),
-        ("the column of tombstones", old.deleted_column, new.deleted_column),
-        ("the engine", old.engine, new.engine),
-        ("the partition key", old.partition_by, new.partition_by),
-        ("the column of unmapped attributes", old.unmapped_column, new.unmapped_column),
-        ("the column of raw items", old.raw_column, new.raw_column),
-    ):
-        if before != after:
-            yield Change(
-                Kind.INCOMPATIBLE,
-                "",
-                f"{what} was {before or 'none'} and is {after or 'none'}: load into a new table",
-                stream="needs a new pipe into the new table",
-            )
-
-
-def _added(table: Table, column: Column, previous: str) -> Change:
-    place = f"AFTER {quote_identifier(previous)}" if previous else "FIRST"
-    read = "NULL" if isinstance(column.type, Nullable) else "the default of the type"
-    return Change(
-        Kind.ADDED,
-        column.name,
-        f"column {column.name} ({'.'.join(column.path)}) is new; stored rows read {read} there until the export is "
-        "loaded again",
-        f"{_alter(table)} ADD COLUMN {quote_identifier(column.name)} {column.type.sql} {place}",
-        "goes on, but leaves the column empty until it is in its mapping",
-    )
-
-
-def _changed(table: Table, old: Column, new: Column) -> Iterator[Change]:
-    if (old.path, old.convert, old.default) != (new.path, new.convert, new.default):
-        yield Change(
-            Kind.INCOMPATIBLE,
-            new.name,
-            f"column {new.name} reads or converts other values than before: load into a new table",
-            stream="goes on writing what its mapping says",
-        )
-    if old.type == new.type:
-        return
-    shown = f"column {new.name} was {old.type.sql} and is {new.type.sql}"
-    if new.name in table.key or not widens(old.type, new.type):
-        why = "ClickHouse does not change key columns" if new.name in table.key else "stored values might not survive"
-        yield Change(
-            Kind.INCOMPATIBLE, new.name, f"{shown}; {why}: load into a new table", stream="needs a pipe into that table"
-        )
-        return
-    yield Change(
-        Kind.WIDENED,
-        new.name,
-        shown,
-        f"{_alter(table)} MODIFY COLUMN {quote_identifier(new.name)} {new.type.sql}",
-        "goes on: what fitted before fits now",
-    )
-
-
-def widens(old: Type, new: Type) -> bool:
-    """Whether every value of `old` is one of `new`, so that ClickHouse can change the type of a column in place."""
-    if old == new:
-        return True
-    match old, new:
-        case Nullable(before), Nullable(after):
-            return widens(before, after)
-        case _, Nullable(after):
-            return not isinstance(old, LowCardinality) and widens(old, after)
-        case LowCardinality(before), LowCardinality(after):
-            return widens(before, after)
-        case Integer(low, was_signed), Integer(high, is_signed):
-            return high > low and (is_signed or not was_signed)
-        case Decimal(digits, scale), Decimal(more, finer):
-            return more - finer >= digits - scale and finer >= scale
-        case Array(before), Array(after):
-            return widens(before, after)
-        case Map(before), Map(after):
-            return widens(before, after)
-        case Tuple(was), Tuple(now):
-            return [name for name, _ in was] == [name for name, _ in now] and all(
-                widens(before, after) for (_, before), (_, after) in zip(was, now, strict=True)
-            )
-        case _:
-            return False

@@ -15,6 +15,7 @@ from transformer.schema.faults import Faults, Place
 from transformer.schema.hints import did_you_mean
 from transformer.schema.model import SchemaModel
 from transformer.schema.resolve import resolve
+from transformer.schema.writer import NOT_PROVEN
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -29,6 +30,7 @@ class SchemaFile:
 
     path: the file, as given.
     table: the destination.
+    key_proven: False where `schema infer` has marked the key as one of two that fit the data (`# not proven`).
     source, stream, to: where the exports are, the Kinesis stream, the destination; empty where the file says nothing.
     """
 
@@ -37,6 +39,7 @@ class SchemaFile:
     source: str = ""
     stream: str = ""
     to: str = ""
+    key_proven: bool = True
 
 
 def load_schema(path: str | FilePath) -> Table:
@@ -81,7 +84,12 @@ def parse_schema(text: str, name: str) -> SchemaFile:
         faults.check()
         raise
     table = resolve(model, faults)
-    return SchemaFile(name, table, model.source or "", model.stream or "", model.to or "")
+    return SchemaFile(
+        name, table, model.source or "", model.stream or "", model.to or "", _NOT_PROVEN.search(text) is None
+    )
+
+
+_NOT_PROVEN = re.compile(rf"^key:.*{NOT_PROVEN}[ \t]*$", re.MULTILINE)
 
 
 def _one_per_place(errors: list[ErrorDetails], document: Document) -> list[ErrorDetails]:

@@ -37,31 +37,23 @@ def resolve_table(
     return replace(table, name=name)
 
 
-def schema_path(name: str | None, export: str) -> Path:
-    """schemas/<table>.yaml for the table asked for or named in the manifest, whether it is there or not.
+def default_path(name: str) -> Path | None:
+    """schemas/<name>.yaml, or None for a name that leads out of the folder: it may come from a manifest."""
+    path = Path(SCHEMA_FOLDER) / f"{name}.yaml"
+    return path if path.parent == Path(SCHEMA_FOLDER) else None
 
-    Raises UsageError when there is no name, or none that a file in that folder can have.
-    """
+
+def _schema_file(name: str | None, export: str) -> Path:
+    """schemas/<table>.yaml for the table asked for or named in the manifest. Raises UsageError when it is not there."""
     if name is None:
         raise UsageError(
             f"{export} does not say which table it holds, so there is no schema file to look for",
             remedy="Name one with --schema FILE, or the table with --table NAME.",
         )
-    path = Path(SCHEMA_FOLDER) / f"{name}.yaml"
-    # A name from a manifest or a command line must not lead out of the folder.
-    if path.parent != Path(SCHEMA_FOLDER) or name.startswith(".") or "\0" in name:
+    path = default_path(name)
+    if path is None or not path.is_file():
         raise UsageError(
-            f"there can be no schema file {path} for table {name}", remedy="Name a schema file with --schema FILE."
-        )
-    return path
-
-
-def _schema_file(name: str | None, export: str) -> Path:
-    """`schema_path`, where a file must be. Raises UsageError."""
-    path = schema_path(name, export)
-    if not path.is_file():
-        raise UsageError(
-            f"there is no schema file {path} for table {name}",
-            remedy=f"Make one with `dynamo2ch schema infer {export} -o {path}`, or name another with --schema FILE.",
+            f"there is no schema file {Path(SCHEMA_FOLDER) / f'{name}.yaml'} for table {name}",
+            remedy="Make one with dynamo2ch schema infer EXPORT -o FILE, or name another with --schema FILE.",
         )
     return path

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from transformer.errors import SchemaError, UsageError
 from transformer.schema.expression import quote_identifier, quote_string
 from transformer.schema.file import parse_schema
-from transformer.schema.proposal_file import quoted
 from transformer.schema.table import Column, UnmappedPolicy
 from transformer.schema.types import Bool, Integer, Nullable, String, Type
 
@@ -33,6 +32,10 @@ def promoted(table: Table, attribute: str, name: str, type_: Type) -> Table:
         )
     if any(column.path[0] == attribute for column in table.columns):
         raise UsageError(f"a column reads {attribute!r} already", remedy="Name an attribute that has no column.")
+    taken = {column.name for column in table.columns} | {computed.name for computed in table.computed}
+    taken |= {table.version_column, table.deleted_column, table.unmapped_column, table.raw_column}
+    if name in taken:
+        raise UsageError(f"there is a column {name!r} already", remedy="Give the new one another name with --name.")
     if not isinstance(type_, Nullable) or not isinstance(type_.inner, String | Integer | Bool):
         raise UsageError(
             f"{type_.sql} cannot be read from {table.unmapped_column} exactly",
@@ -98,7 +101,7 @@ def with_column(path: str | Path, column: Column) -> str:
     """
     text = Path(path).read_text(encoding="utf-8")
     table = parse_schema(text, str(path)).table
-    line = f"{{name: {quoted(column.name)}, path: [{quoted(column.path[0])}], type: {quoted(column.type.sql)}}}"
+    line = f"{{name: {_quoted(column.name)}, path: [{_quoted(column.path[0])}], type: {_quoted(column.type.sql)}}}"
     lines = text.splitlines()
     begin = next((number for number, each in enumerate(lines) if each.startswith("columns:")), len(lines))
     end = begin + 1
@@ -115,3 +118,14 @@ def with_column(path: str | Path, column: Column) -> str:
     except SchemaError:
         pass  # the remedy below is the same, whatever is wrong with the guess
     raise SchemaError(f"{path}: there is no place for a line more under `columns`", remedy=f"Add it: - {line}")
+
+
+def _quoted(text: str) -> str:
+    """`text` as a YAML string in double quotes, everything that does not print as an escape."""
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    return character if character.isprintable() and character != "\ufeff" else f"\\U{ord(character):08x}"

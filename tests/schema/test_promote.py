@@ -91,6 +91,11 @@ def test_an_attribute_that_has_a_column_is_refused() -> None:
         promoted(made(), "id", "x", parse("Nullable(String)"))
 
 
+def test_a_name_that_is_taken_is_refused() -> None:
+    with pytest.raises(UsageError, match="already"):
+        promoted(made(), "x", "version", parse("Nullable(String)"))
+
+
 def test_the_schema_file_gets_one_line(tmp_path: Path) -> None:
     path = tmp_path / "t.yaml"
     path.write_text(TEXT.format(name="t"))
@@ -106,4 +111,4 @@ def test_a_layout_without_a_place_is_told(tmp_path: Path) -> None:
     column = promoted(load_schema(path), "x", "x", parse("Nullable(Int8)")).columns[-1]
     with pytest.raises(SchemaError, match="no place") as caught:
         with_column(path, column)
-    assert "name: x" in caught.value.remedy
+    assert 'name: "x"' in caught.value.remedy
