@@ -78,6 +78,9 @@ def test_values_that_do_not_fit_are_counted(
     chdb_destination.query(f"INSERT INTO {unique_name} (id, _unmapped) VALUES ('1', map('x', '{value}'))")
     column = promoted(table, "x", "x", parse(type_)).columns[-1]
     assert int(chdb_destination.query(f"{misfits(table, column)} FORMAT TSV")) == 1
+    # Should it come after the count, it is no wrong value at least.
+    chdb_destination.query(statement(table, column))
+    assert chdb_destination.query(f"SELECT x IS NULL, _unmapped['x'] != '' FROM {unique_name} FORMAT TSV") == b"1\t1\n"
 
 
 @pytest.mark.parametrize("type_", ["Int8", "Nullable(Decimal(9, 2))", "Array(String)", "Nullable(Float64)"])

@@ -2,7 +2,8 @@
 
 The new column's DEFAULT reads `_unmapped`, so rows that were stored before show their value at once. ClickHouse's own
 conversions wrap and cut without a word, so a promotion is only for types where a condition can be written that finds
-every value that would not come out exactly; `misfits` counts them, and must be zero first.
+every value that would not come out exactly. `misfits` counts them, and must be zero first; one that comes later, from a
+stream whose view does not know the column yet, shows as NULL and stays what it is in `_unmapped`.
 """
 
 from __future__ import annotations
@@ -56,21 +57,26 @@ def statement(table: Table, column: Column) -> str:
 
 def misfits(table: Table, column: Column) -> str:
     """The query that counts stored values which the column would not show exactly, without a FORMAT."""
-    value, type_ = _value(table, column), _inner(column)
+    value = _value(table, column)
+    none = _NONE.format(value=value)
+    fits = _fits(value, _inner(column))
+    return f"SELECT count() FROM {quote_identifier(table.name)} WHERE NOT ({none} OR {fits})"  # noqa: S608 - all quoted
+
+
+def _fits(value: str, type_: Type) -> str:
+    """Whether the DynamoDB JSON `value` comes out of `_expression` exactly."""
     number = f"JSONExtractString({value}, 'N')"
     match type_:
         case Integer(minimum=low, maximum=high):
             whole = f"toInt256OrZero({number})"
-            fits = (
-                f"startsWith({value}, '{{\"N\":') AND toString({whole}) = {number} "
-                f"AND {whole} BETWEEN toInt256('{low}') AND toInt256('{min(high, (1 << 255) - 1)}')"
+            return (
+                f"(startsWith({value}, '{{\"N\":') AND toString({whole}) = {number} "
+                f"AND {whole} BETWEEN toInt256('{low}') AND toInt256('{min(high, (1 << 255) - 1)}'))"
             )
         case Bool():
-            fits = f"startsWith({value}, '{{\"BOOL\":')"
+            return f"startsWith({value}, '{{\"BOOL\":')"
         case _:
-            fits = f"startsWith({value}, '{{\"S\":') OR startsWith({value}, '{{\"N\":')"
-    none = _NONE.format(value=value)
-    return f"SELECT count() FROM {quote_identifier(table.name)} WHERE NOT ({none} OR {fits})"  # noqa: S608 - all quoted
+            return f"(startsWith({value}, '{{\"S\":') OR startsWith({value}, '{{\"N\":'))"
 
 
 def _value(table: Table, column: Column) -> str:
@@ -83,7 +89,7 @@ def _inner(column: Column) -> Type:
 
 def _expression(table: Table, column: Column) -> str:
     value, type_ = _value(table, column), _inner(column)
-    none = _NONE.format(value=value)
+    fits = _fits(value, type_)
     match type_:
         case Integer():
             read = f"CAST(toInt256OrZero(JSONExtractString({value}, 'N')) AS {type_.sql})"
@@ -91,7 +97,7 @@ def _expression(table: Table, column: Column) -> str:
             read = f"JSONExtractBool({value}, 'BOOL') = 1"
         case _:
             read = f"JSONExtractString({value}, if(startsWith({value}, '{{\"N\":'), 'N', 'S'))"
-    return f"if({none}, NULL, {read})"
+    return f"if({fits}, {read}, NULL)"
 
 
 def with_column(path: str | Path, column: Column) -> str:
