@@ -108,7 +108,7 @@ def test_at_most_a_few_ranges_are_held(s3, monkeypatch):
         first = next(reader)
         assert first.size == 900
     assert len(asked) <= 1 + streams.RANGES_AHEAD
-    assert asked == sorted(asked)
+    assert sorted(asked) == [0, 1000, 2000][: len(asked)]  # they run at the same time, in whatever order
 
 
 @pytest.mark.parametrize("changed", [b"y\n" * 5000, b"y\n" * 4000])

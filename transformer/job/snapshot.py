@@ -155,7 +155,7 @@ def _load(
                 ledger,
                 wanted,
                 restart=request.restart,
-                stored_rows=lambda: destination.holds_rows(table),
+                stored_rows=lambda: destination.stored_rows(table),
                 allow_gap=request.allow_gap,
             )
         )

@@ -316,9 +316,9 @@ class ClickHouse:
                 fmt="JSONEachRow",
             )
 
-    def holds_rows(self, table: Table) -> bool:
-        """See `Destination.holds_rows`."""
-        return int(self.query(f"{count_rows(table)} FORMAT TSV")) > 0
+    def stored_rows(self, table: Table) -> int:
+        """See `Destination.stored_rows`."""
+        return int(self.query(f"{count_rows(table)} FORMAT TSV"))
 
     def query(self, sql: str) -> bytes:
         """See `Destination.query`."""

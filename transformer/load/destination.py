@@ -40,8 +40,8 @@ class Destination(Protocol):
         the server took the rows, raising RetryError says that it may have taken them.
         """
 
-    def holds_rows(self, table: Table) -> bool:
-        """Whether the table holds a row of whatever version."""
+    def stored_rows(self, table: Table) -> int:
+        """How many rows the table holds, of whatever version."""
 
     def ledger(self, table: Table) -> Ledger:
         """The ledger that is kept beside `table`; nothing is read or made yet."""
@@ -118,9 +118,9 @@ class NullDestination:
         """Count the rows."""
         self.rows += sum(batch.num_rows for batch in batches)
 
-    def holds_rows(self, table: Table) -> bool:
-        """None is ever kept."""
-        return False
+    def stored_rows(self, table: Table) -> int:
+        """None are kept."""
+        return 0
 
     def ledger(self, table: Table) -> Ledger:
         """One that keeps nothing either."""

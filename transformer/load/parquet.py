@@ -101,15 +101,20 @@ class ParquetDestination:
         name = f"{safe_name(token.file)}-{token.first_line}-{token.last_line}.parquet"
         self._write(f"{self._table(table)}/{token.job}/{name}", out.getvalue())
 
-    def holds_rows(self, table: Table) -> bool:
-        """See `Destination.holds_rows`."""
+    def stored_rows(self, table: Table) -> int:
+        """See `Destination.stored_rows`; read from the end of each file."""
         try:
             self._fs.invalidate_cache()
-            return any(name.endswith(".parquet") for name in self._fs.find(self._table(table), maxdepth=2))
+            found = self._fs.find(self._table(table), maxdepth=2)
+            return sum(self._rows(name) for name in found if name.endswith(".parquet"))
         except FileNotFoundError:
-            return False
+            return 0
         except Exception as error:
             raise self._fault(self._table(table), error, "read") from error
+
+    def _rows(self, name: str) -> int:
+        with self._fs.open(name, "rb") as file:
+            return int(pq.read_metadata(file).num_rows)
 
     def ledger(self, table: Table) -> FolderLedger:
         """See `Destination.ledger`."""
