@@ -16,6 +16,9 @@ SCHEMA = Path(__file__).parents[2] / "schemas" / "orders.yaml"
 
 MEMORY = 512 * MIB
 
+ALLOCATOR = 256 * MIB
+"""What allocators may keep of memory that was given back; 717 MiB were seen where base and budget are 763."""
+
 LARGE = 3_000_000
 """Items of a load that would need several times its bound if it kept what it reads, or what it decodes."""
 
@@ -31,7 +34,7 @@ def test_a_million_orders_are_read_back_exactly(command: Command) -> None:
     assert prove(command, export, "orders", orders.checks(), key=orders.KEY, pieces=20) == 1_000_000
 
 
-@pytest.mark.parametrize(("destination", "share"), [("null:", 0), ("chdb:", ENGINE)], ids=["null", "chdb"])
+@pytest.mark.parametrize(("destination", "share"), [("null:", ALLOCATOR), ("chdb:", ENGINE)], ids=["null", "chdb"])
 def test_a_large_input_takes_no_more_memory_than_was_granted(command: Command, destination: str, share: int) -> None:
     # Two runs are not compared: how far a small one fills its queues depends on which thread the machine lets run, and
     # nothing but the bound is promised.
