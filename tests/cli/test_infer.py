@@ -56,3 +56,17 @@ def test_diff_prints_statements_or_a_record(command: Command, tmp_path: Path) ->
     assert command("schema", "diff", old, old).out == "no difference\n"
     new.write_text(new.read_text().replace("table: t", "table: u"))
     assert command("schema", "diff", old, new).code == 5
+
+
+def test_a_stream_needs_a_key_that_is_proven(command: Command, tmp_path: Path) -> None:
+    schema = tmp_path / "t.yaml"
+    text = "table: t\nkey: [id]  # not proven\ncolumns:\n  - {name: id, type: String}\n"
+    schema.write_text(text)
+    render = ("clickpipe", "render", "--schema", schema, "--stream", "s", "--region", "eu-west-1", "--out")
+    refused = command(*render, tmp_path / "out")
+    assert refused.code == 2
+    assert "not proven" in refused.err
+    assert "--key" in refused.err
+    assert not (tmp_path / "out").exists()
+    schema.write_text(text.replace("  # not proven", ""))
+    assert command(*render, tmp_path / "out").code == 0

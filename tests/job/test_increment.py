@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from transformer.errors import ConflictError, ExitCode, SourceError
+from transformer.errors import ConflictError, ExitCode, SchemaError, SourceError
 from transformer.job.request import SnapshotRequest
 from transformer.job.result import SnapshotResult, Status
 from transformer.job.snapshot import run
@@ -194,6 +194,24 @@ def test_without_a_snapshot_there_is_nothing_to_follow(loader: Loader) -> None:
 def test_a_dry_run_asks_for_no_chain(loader: Loader) -> None:
     result = loader.increment(Window(FIRST.until + HOUR, START + 6 * HOUR), dry_run=True)
     assert (result.status, result.items_read) == (Status.COMPLETE, 2)
+
+
+def test_a_key_that_is_not_proven_is_refused_for_changes_and_taken_for_a_full_export(
+    loader: Loader, tmp_path: Path
+) -> None:
+    schema = tmp_path / "unproven.yaml"
+    key = ", ".join(loader.table.key)
+    columns = "".join(f"  - {{name: {name}, type: String}}\n" for name in loader.table.key)
+    schema.write_text(f"table: unproven\nkey: [{key}]  # not proven\ncolumns:\n{columns}")
+    export = write_increment(loader.folder, PAST, since=FIRST.since, until=FIRST.until, files=2)
+    refused = run(SnapshotRequest(export=str(export.path), incremental=True, schema=schema, destination="null:"))
+    assert isinstance(refused.error, SchemaError)
+    assert "not proven" in str(refused.error)
+    assert "--key" in refused.error.remedy
+    full = write_full(loader.folder, PAST, at=SNAPSHOT)
+    taken = run(SnapshotRequest(export=str(full.path), schema=schema, destination="null:"))
+    assert not isinstance(taken.error, SchemaError)
+    assert taken.items_read > 0
 
 
 def test_a_full_export_is_no_increment(loader: Loader) -> None:

@@ -114,4 +114,4 @@ def test_a_layout_without_a_place_is_told(tmp_path: Path) -> None:
     column = promoted(load_schema(path), "x", "x", parse("Nullable(Int8)")).columns[-1]
     with pytest.raises(SchemaError, match="no place") as caught:
         with_column(path, column)
-    assert 'name: "x"' in caught.value.remedy
+    assert '- {name: x, path: [x], type: "Nullable(Int8)"}' in caught.value.remedy

@@ -56,9 +56,9 @@ def build(
     from transformer.clickpipe.spec import Design, PipeSpec
     from transformer.decode.defaults import Defaults
     from transformer.decode.plan import Plan
-    from transformer.schema.file import load_schema
+    from transformer.schema.file import load_proven_schema
 
-    table = load_schema(schema)
+    table = load_proven_schema(schema)
     try:
         Plan(table)
         Defaults(table)

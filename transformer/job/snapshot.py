@@ -358,7 +358,11 @@ def _check_keys(result: SnapshotResult, table: Table, destination: Destination) 
 def resolve_table(request: SnapshotRequest, export: Export) -> Table:
     """The destination table of `request`. Raises UsageError without a schema file, SchemaError for a wrong one."""
     return lookup.resolve_table(
-        request.schema, name=request.table, table_in_export=export.table_name, export=export.shown
+        request.schema,
+        name=request.table,
+        table_in_export=export.table_name,
+        export=export.shown,
+        changes=export.window is not None,
     )
 
 

@@ -198,6 +198,7 @@ def _with_schema(request: SyncRequest) -> SyncRequest:
         name=request.load.table,
         table_in_export=request.source.name,
         export=f"table {request.source}",
+        changes=True,
     )
     return replace(request, load=replace(request.load, schema=table, table=None))
 

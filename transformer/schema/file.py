@@ -50,6 +50,22 @@ def load_schema(path: str | FilePath) -> Table:
     return load_schema_file(path).table
 
 
+def load_proven_schema(path: str | FilePath) -> Table:
+    """The table of a schema file, for changes that come later: an item is known by its key alone there.
+
+    Raises SchemaError as `load_schema` does, and when the file says that its key is not proven: under a key that is too
+    short, the changes of one item would take the place of another, and no count of keys would tell.
+    """
+    found = load_schema_file(path)
+    if not found.key_proven:
+        raise SchemaError(
+            f"{path}: the key of table {found.table.name} is not proven: two keys fit the data it was inferred from",
+            remedy="Settle it with dynamo2ch schema infer EXPORT --key PK[,SK] -o FILE, or remove `# not proven` from "
+            "the line of `key:` if you know that it is the key of the DynamoDB table.",
+        )
+    return found.table
+
+
 def load_schema_file(path: str | FilePath) -> SchemaFile:
     """Everything that a schema file says. Raises SchemaError as `load_schema` does."""
     try:

@@ -12,22 +12,28 @@ SCHEMA_FOLDER = "schemas"
 
 
 def resolve_table(
-    schema: Table | str | Path | None, *, name: str | None, table_in_export: str | None, export: str
+    schema: Table | str | Path | None,
+    *,
+    name: str | None,
+    table_in_export: str | None,
+    export: str,
+    changes: bool = False,
 ) -> Table:
     """The destination table: the one given, or read from the schema file given or found, under the name asked for.
 
     schema: a table, the path of a schema file, or None for schemas/<table>.yaml by `name` or `table_in_export`.
     name: what the destination table is to be called, or None for the name in the schema file.
     table_in_export: the table that the manifest names, or None. export: what to call the export in messages.
+    changes: whether it is for changes, which need a key that is proven.
     Raises UsageError when there is no schema file, SchemaError when it is wrong.
     """
     if isinstance(schema, Table):
         table = schema
     else:
         path = _schema_file(name or table_in_export, export) if schema is None else Path(schema)
-        from transformer.schema.file import load_schema
+        from transformer.schema.file import load_proven_schema, load_schema
 
-        table = load_schema(path)
+        table = load_proven_schema(path) if changes else load_schema(path)
     if name is None:
         return table
     from transformer.schema.resolve import table_name_faults

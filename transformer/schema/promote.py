@@ -17,6 +17,7 @@ from transformer.schema.expression import quote_identifier, quote_string
 from transformer.schema.file import parse_schema
 from transformer.schema.table import Column, UnmappedPolicy
 from transformer.schema.types import Bool, Integer, Nullable, String, Type
+from transformer.schema.writer import scalar
 
 if TYPE_CHECKING:
     from transformer.schema.table import Table
@@ -107,7 +108,7 @@ def with_column(path: str | Path, column: Column) -> str:
     """
     text = Path(path).read_text(encoding="utf-8")
     table = parse_schema(text, str(path)).table
-    line = f"{{name: {_quoted(column.name)}, path: [{_quoted(column.path[0])}], type: {_quoted(column.type.sql)}}}"
+    line = f"{{name: {scalar(column.name)}, path: [{scalar(column.path[0])}], type: {scalar(column.type.sql)}}}"
     lines = text.splitlines()
     begin = next((number for number, each in enumerate(lines) if each.startswith("columns:")), len(lines))
     end = begin + 1
@@ -124,14 +125,3 @@ def with_column(path: str | Path, column: Column) -> str:
     except SchemaError:
         pass  # the remedy below is the same, whatever is wrong with the guess
     raise SchemaError(f"{path}: there is no place for a line more under `columns`", remedy=f"Add it: - {line}")
-
-
-def _quoted(text: str) -> str:
-    """`text` as a YAML string in double quotes, everything that does not print as an escape."""
-    return '"' + "".join(map(_escaped, text)) + '"'
-
-
-def _escaped(character: str) -> str:
-    if character in '"\\':
-        return f"\\{character}"
-    return character if character.isprintable() and character != "\ufeff" else f"\\U{ord(character):08x}"
